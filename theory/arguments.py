@@ -1,0 +1,132 @@
+"""Eager checks of shapes, labels and ranges: one place for the error messages.
+
+Each check returns the value as an array (or number) and raises ``ValueError`` naming the
+argument, what came, and what is allowed. Shapes and dtypes are checked always; values only when
+they are known, that is outside ``jit``, ``vmap`` and ``grad``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+def array(name: str, value: Any) -> Array:
+    """``value`` as a floating array of finite entries; integers and bools become floats."""
+    try:
+        result = jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers; got {value!r:.80}.") from error
+    if jnp.issubdtype(result.dtype, jnp.complexfloating):
+        raise ValueError(f"{name} must be real; got dtype {result.dtype}.")
+    if not jnp.issubdtype(result.dtype, jnp.floating):
+        result = result.astype(jnp.result_type(float))
+    if is_known(result) and not bool(jnp.all(jnp.isfinite(result))):
+        raise ValueError(f"{name} must be finite; got NaN or infinity.")
+    return result
+
+
+def matrix(name: str, value: Any, *, columns: int | None = None, rows: int | None = None) -> Array:
+    """A finite array of shape (rows, columns), both at least 1."""
+    result = array(name, value)
+    if result.ndim != 2 or 0 in result.shape:
+        raise ValueError(f"{name} must be a non-empty matrix (N, d); got shape {result.shape}.")
+    for axis, wanted in enumerate((rows, columns)):
+        if wanted is not None and result.shape[axis] != wanted:
+            raise ValueError(
+                f"{name} must have {wanted} {('rows', 'columns')[axis]}; got shape {result.shape}."
+            )
+    return result
+
+
+def pair(x: Any, z: Any, names: tuple[str, str] = ("x", "z")) -> tuple[Array, Array]:
+    """Two sets of points of one dimension: shapes (N, d) and (M, d)."""
+    first, second = matrix(names[0], x), matrix(names[1], z)
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have the same number of columns; "
+            f"got shapes {first.shape} and {second.shape}."
+        )
+    return first, second
+
+
+def vector(name: str, value: Any, *, length: int | None = None) -> Array:
+    """A finite array of shape (length,), at least 1."""
+    result = array(name, value)
+    if result.ndim != 1 or result.size == 0:
+        raise ValueError(f"{name} must be a non-empty vector; got shape {result.shape}.")
+    if length is not None and result.shape[0] != length:
+        raise ValueError(f"{name} must have length {length}; got {result.shape[0]}.")
+    return result
+
+
+def labels(name: str, value: Any, *, length: int | None = None) -> Array:
+    """A vector of -1 and +1."""
+    result = vector(name, value, length=length)
+    if is_known(result) and not bool(jnp.all(jnp.abs(result) == 1)):
+        wrong = np.unique(np.asarray(result)[np.abs(np.asarray(result)) != 1])[:3]
+        raise ValueError(f"{name} must hold only -1 and +1; got {wrong.tolist()}.")
+    return result
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> Any:
+    """A finite number in an interval; arrays of them where a function sweeps over one."""
+    if isinstance(value, (str, bytes)) or value is None:
+        raise ValueError(f"{name} must be a number; got {value!r}.")
+    if not is_known(value):
+        return value
+    try:
+        known = np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a number; got {value!r:.80}.") from error
+    below = (known <= low) if open_low else (known < low)
+    above = (known >= high) if open_high else (known > high)
+    if not np.all(np.isfinite(known)) or np.any(below | above):
+        left, right = (
+            "(" if open_low or low == -np.inf else "[",
+            (")" if open_high or high == np.inf else "]"),
+        )
+        raise ValueError(f"{name} must be in {left}{low:g}, {high:g}{right}; got {value}.")
+    return value
+
+
+def slope(value: Any) -> Any:
+    """The slope of a leaky ReLU: ``0 <= gamma < 1``."""
+    return number("gamma", value, low=0.0, high=1.0, open_high=True)
+
+
+def integer(name: str, value: Any, *, low: int = 1) -> int:
+    """A Python integer of at least ``low``; static under ``jit``."""
+    try:
+        result = operator.index(value)
+    except TypeError as error:
+        raise ValueError(f"{name} must be an integer; got {value!r:.80}.") from error
+    if result < low:
+        raise ValueError(f"{name} must be at least {low}; got {result}.")
+    return result
+
+
+def choice(name: str, value: Any, allowed: Collection[str]) -> str:
+    """One of a few words."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+    return value
+
+
+def is_known(value: Any) -> bool:
+    """Whether the entries can be read now, that is, ``value`` is not being traced."""
+    return not isinstance(value, jax.core.Tracer)

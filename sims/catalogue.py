@@ -1,0 +1,19 @@
+"""The stems by name, imported only when asked for, as importing JAX takes a second."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sims.experiment import Experiment
+
+# Each module defines EXPERIMENT.
+STEMS = {"perturbation.wide": "sims.perturbation.wide"}
+
+
+def get(stem: str) -> Experiment:
+    """The experiment of a stem; ValueError names the stems that there are."""
+    if stem not in STEMS:
+        raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}.")
+    return importlib.import_module(STEMS[stem]).EXPERIMENT

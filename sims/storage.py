@@ -1,0 +1,274 @@
+"""Results on disk: one cell, that is one (config, seed), is an ``.npz`` and a ``.json`` sidecar.
+
+Both are written to a temporary file in the same folder, flushed to the disk and renamed, the
+sidecar last, so a process killed at any moment leaves complete cells and at most a temporary file.
+The sidecar holds the hash of the ``.npz`` and a digest of itself: a damaged cell is named in a
+warning and counts as absent. The name of a cell is a hash of what it is the result of: stem, study,
+version, config, seed and the checksum of the data. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import platform
+import subprocess
+import time
+import uuid
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Writing a file takes seconds: a temporary one of this age (in seconds) belongs to no live process.
+STALE = 3600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """What was read back: the arrays, and the sidecar with their provenance."""
+
+    arrays: dict[str, np.ndarray]
+    sidecar: dict[str, Any]
+
+
+def identity(
+    *, stem: str, study: str, version: int, config: Any, seed: int, data: str | None = None
+) -> dict[str, Any]:
+    """What a cell is the result of, as JSON; ``data`` is the checksum of the data from outside."""
+    values = dataclasses.asdict(config)
+    return {
+        "stem": stem,
+        "study": study,
+        "version": version,
+        "config": {name: _plain(f"config field {name}", value) for name, value in values.items()},
+        "seed": seed,
+        "data": data,
+    }
+
+
+def cell_name(cell: Mapping[str, Any]) -> str:
+    """The file name, without ending, of the cell with this identity."""
+    return _digest(cell)[:32]
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder, see that it can be written, and remove what killed runs left behind.
+
+    Raises:
+      ValueError: if the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_atomically(folder / ".writable", b"")
+        (folder / ".writable").unlink(missing_ok=True)
+    except OSError as error:
+        raise ValueError(f"results folder {folder} cannot be written: {error.strerror}.") from error
+    for path in folder.glob(".*.tmp"):
+        try:
+            if time.time() - path.stat().st_mtime > STALE:
+                path.unlink()
+        except FileNotFoundError:  # another run was faster
+            continue
+
+
+def write(
+    folder: Path,
+    cell: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+    details: Mapping[str, Any],
+) -> None:
+    """Store a cell: the arrays, then the sidecar with the identity and the details."""
+    name = cell_name(cell)
+    payload = _npz(arrays)
+    sidecar = {
+        **_plain("sidecar", details),
+        "cell": dict(cell),
+        "npz_sha256": hashlib.sha256(payload).hexdigest(),
+    }
+    _write_atomically(folder / f"{name}.npz", payload)
+    _write_atomically(folder / f"{name}.json", _render({**sidecar, "digest": _digest(sidecar)}))
+
+
+def read(folder: Path, name: str) -> Cell | None:
+    """A stored cell; None if there is none, or, with a warning, if a file of it is damaged."""
+    try:
+        sidecar = _read_sidecar(folder / f"{name}.json")
+        if sidecar is None:
+            return None
+        path = folder / f"{name}.npz"
+        try:
+            payload = path.read_bytes()
+        except FileNotFoundError as error:
+            raise _Damaged(path, "is missing") from error
+        if hashlib.sha256(payload).hexdigest() != sidecar["npz_sha256"]:
+            raise _Damaged(path, "does not have the hash that its sidecar states")
+        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+            return Cell({key: archive[key] for key in archive.files}, sidecar)
+    except _Damaged as damage:
+        warnings.warn(str(damage), stacklevel=2)
+        return None
+
+
+class Index:
+    """The cells of a folder by identity, for reading back where the data is not at hand."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._names: dict[str, list[str]] = {}
+        for path in sorted(folder.glob("*.json")):
+            try:
+                sidecar = _read_sidecar(path)
+            except _Damaged as damage:
+                warnings.warn(str(damage), stacklevel=2)
+                continue
+            if sidecar is not None:
+                self._names.setdefault(self._key(sidecar["cell"]), []).append(path.stem)
+
+    def find(self, *, stem: str, study: str, version: int, config: Any, seed: int) -> Cell | None:
+        """The intact cell with this identity, whatever its data; ValueError if there are several."""
+        key = self._key(identity(stem=stem, study=study, version=version, config=config, seed=seed))
+        cells = [cell for name in self._names.get(key, []) if (cell := read(self._folder, name))]
+        if len(cells) > 1:
+            sources = "; ".join(cell.sidecar["cell"]["data"][:12] for cell in cells)
+            raise ValueError(
+                f"{self._folder} holds results of {stem} {study} seed {seed} for several versions "
+                f"of the data, checksums {sources}: keep those of one and move the others away."
+            )
+        return cells[0] if cells else None
+
+    @staticmethod
+    def _key(cell: Mapping[str, Any]) -> str:
+        return _digest({**cell, "data": None})
+
+
+def provenance() -> dict[str, Any]:
+    """Versions, device and commit of this process."""
+    import jax
+    import jaxlib
+
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "jaxlib": jaxlib.__version__,
+            "numpy": np.__version__,
+        },
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "x64": bool(jax.config.read("jax_enable_x64")),
+        "commit": _commit(),
+    }
+
+
+class _Damaged(Exception):
+    def __init__(self, path: Path, what: str):
+        super().__init__(f"{path} is damaged and not used: it {what}.")
+
+
+def _read_sidecar(path: Path) -> dict[str, Any] | None:
+    """A sidecar whose every byte is as written; None if there is none."""
+    try:
+        payload = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        sidecar = json.loads(payload)
+        digest = sidecar.pop("digest")
+        # The second comparison sees what the parser forgives, such as changed white space.
+        intact = digest == _digest(sidecar) and payload == _render({**sidecar, "digest": digest})
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise _Damaged(path, "does not have the digest that it states")
+    if cell_name(sidecar["cell"]) != path.stem:
+        raise _Damaged(path, "belongs to a cell of another name")
+    return sidecar
+
+
+def _write_atomically(path: Path, payload: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    # The rename itself is on the disk only once the folder is.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """An ``.npz`` whose bytes depend on nothing but the arrays: sorted, undated, uncompressed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(arrays):
+            array = np.asarray(arrays[name], order="C")
+            if array.dtype.kind not in "biufc":
+                raise ValueError(f"result {name} must hold numbers; got dtype {array.dtype}.")
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _plain(name: str, value: Any) -> Any:
+    """``value`` as JSON can say it exactly; equal numbers become the same text."""
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(name, value.tolist())
+    if isinstance(value, (int, float)):
+        if not np.isfinite(value):
+            raise ValueError(f"{name} must be finite to be stored; got {value}.")
+        return int(value) if value == int(value) else float(value)
+    if isinstance(value, (tuple, list)):
+        return [_plain(name, item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(f"{name} {key}", item) for key, item in value.items()}
+    raise ValueError(
+        f"{name} must be made of numbers, words and tuples of them; got {value!r:.80}."
+    )
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _render(value: Any) -> bytes:
+    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this file is in, marked if changed; None outside of one."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        run = ["git", "-C", str(root)]
+        top = subprocess.run(
+            [*run, "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
+        )
+        # An installed copy may lie below somebody else's repository.
+        if Path(top.stdout.strip()).resolve() != root:
+            return None
+        described = subprocess.run(
+            [*run, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

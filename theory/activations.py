@@ -1,0 +1,254 @@
+"""Activations of a two-layer network and their Gaussian moments.
+
+A kernel of a wide network needs two moments of its activation phi: E[phi(u) phi(v)] and
+E[phi'(u) phi'(v)] for jointly normal u, v. An ``Activation`` carries both beside the function.
+A new activation is one more constructor here; every kernel then has it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from theory import angles, arguments
+
+Moment: TypeAlias = Callable[..., Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Activation:
+    r"""An activation function phi with its Gaussian moments.
+
+    The moments are, for (u, v) centred normal with standard deviations :math:`s, s'` and
+    correlation :math:`\rho`,
+
+    .. math:: V(s, s', \rho) = E[\varphi(u)\varphi(v)], \qquad
+              D(s, s', \rho) = E[\varphi'(u)\varphi'(v)].
+
+    They are called as ``moment(norm_x, norm_z, cosine)`` with arrays that broadcast without
+    raising a rank, such as ``(N, 1)``, ``(1, M)`` and ``(N, M)``, and take their dtype from
+    ``cosine``. A caller that knows the angle ``arccos(cosine)`` better than its cosine tells
+    (nearly parallel inputs) passes it as ``angle`` too.
+
+    Attributes:
+      name: how messages and legends call it.
+      degree: k where phi(t s) = t**k phi(s) for every t > 0, else ``None``.
+      gain: the factor c of the deep kernels' convention, layers c * phi: sqrt(2) for the ReLU
+        family, 1 otherwise.
+      value: s -> phi(s), elementwise.
+      derivative: s -> phi'(s), elementwise.
+      value_moment: V.
+      derivative_moment: D.
+    """
+
+    name: str
+    degree: int | None
+    gain: float
+    value: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+    value_moment: Moment
+    derivative_moment: Moment
+
+
+ActivationLike: TypeAlias = Activation | Float[Array, ""] | float | int
+
+
+def leaky_relu(gamma: Float[Array, ""] | float | int) -> Activation:
+    r"""phi(s) = s for s >= 0 and gamma s below; phi'(0) = 1.
+
+    .. math:: D = \frac{(1+\gamma)^2}{4} + \frac{(1-\gamma)^2}{2\pi} \arcsin\rho, \qquad
+              V = s s' \Big[\gamma\rho + \frac{(1-\gamma)^2}{2\pi}
+                  \big(\sqrt{1-\rho^2} + (\pi - \arccos\rho)\rho\big)\Big].
+
+    D does not depend on the norms.
+
+    Args:
+      gamma: the slope, a scalar in [0, 1); may be traced.
+
+    Raises:
+      ValueError: if gamma is not a scalar, or lies outside [0, 1).
+
+    Source: orthant probability and Cho and Saul (2009), orders 0 and 1 [derived].
+    """
+    if jnp.ndim(arguments.slope(gamma)) != 0:
+        raise ValueError(
+            f"gamma must be a scalar (batch by jax.vmap); got shape {jnp.shape(gamma)}."
+        )
+
+    def value(s: Array) -> Array:
+        return jnp.where(s >= 0, s, _like(gamma, s) * s)
+
+    def derivative(s: Array) -> Array:
+        return jnp.where(s >= 0, jnp.ones_like(s), _like(gamma, s))
+
+    def value_moment(
+        norm_x: Array, norm_z: Array, cosine: Array, angle: Array | None = None
+    ) -> Array:
+        g = _like(gamma, cosine)
+        if angle is None:
+            profile = angles.order_one(cosine)
+        else:
+            profile = jnp.sin(angle) + (jnp.pi - angle) * jnp.cos(angle)
+        return norm_x * norm_z * (g * cosine + (1 - g) ** 2 / (2 * jnp.pi) * profile)
+
+    def derivative_moment(
+        norm_x: Array, norm_z: Array, cosine: Array, angle: Array | None = None
+    ) -> Array:
+        g = _like(gamma, cosine)
+        complement = angles.arcsine(cosine) if angle is None else jnp.pi / 2 - angle
+        moment = (1 + g) ** 2 / 4 + (1 - g) ** 2 / (2 * jnp.pi) * complement
+        shapes = jnp.shape(norm_x), jnp.shape(norm_z), jnp.shape(cosine)
+        return jnp.broadcast_to(moment, jnp.broadcast_shapes(*shapes))
+
+    return Activation(
+        name=f"leaky_relu({gamma})" if arguments.is_known(gamma) else "leaky_relu",
+        degree=1,
+        gain=math.sqrt(2),
+        value=value,
+        derivative=derivative,
+        value_moment=value_moment,
+        derivative_moment=derivative_moment,
+    )
+
+
+@functools.cache
+def relu() -> Activation:
+    """phi(s) = max(s, 0), phi'(0) = 1: the leaky ReLU of slope 0."""
+    return dataclasses.replace(leaky_relu(0.0), name="relu")
+
+
+@functools.cache
+def erf() -> Activation:
+    r"""The error function.
+
+    With :math:`q = 1 + 2s^2 + 2s'^2 + 4 s^2 s'^2 (1 - \rho^2)`,
+
+    .. math:: V = \tfrac{2}{\pi}\,\mathrm{atan2}(2 s s' \rho, \sqrt q), \qquad
+              D = \tfrac{4}{\pi}\, q^{-1/2}.
+
+    Source: Williams (1997); the arcsine written as atan2 keeps full accuracy at large norms and
+    a finite slope everywhere.
+    """
+    value_moment, derivative_moment = _erf_mixture([math.sqrt(0.5)], [1.0])
+    return Activation(
+        name="erf",
+        degree=None,
+        gain=1.0,
+        value=jax.scipy.special.erf,
+        derivative=lambda s: 2 / math.sqrt(math.pi) * jnp.exp(-s * s),
+        value_moment=value_moment,
+        derivative_moment=derivative_moment,
+    )
+
+
+@functools.cache
+def tanh() -> Activation:
+    r"""The hyperbolic tangent, with moments accurate at every norm.
+
+    The logistic law is a scale mixture of normal laws, its scale twice a variable K of
+    Kolmogorov's law (Andrews and Mallows, 1974); hence, exactly,
+
+    .. math:: \tanh s = E_K\big[\mathrm{erf}(s / \sqrt 2 K)\big],
+
+    and both moments are means over independent K, K' of the closed forms of ``erf`` [derived].
+    The means are trapezoid sums over log K, where the integrand is analytic in a strip that does
+    not depend on the norms: the error is uniform in them.
+    """
+    value_moment, derivative_moment = _erf_mixture(*_kolmogorov_rule())
+    return Activation(
+        name="tanh",
+        degree=None,
+        gain=1.0,
+        value=jnp.tanh,
+        derivative=lambda s: 1 - jnp.tanh(s) ** 2,
+        value_moment=value_moment,
+        derivative_moment=derivative_moment,
+    )
+
+
+def resolve(gamma: ActivationLike) -> Activation:
+    """The activation that an argument named ``gamma`` stands for.
+
+    Args:
+      gamma: an ``Activation``, returned as it is; or a number in [0, 1), possibly traced, which
+        stands for the leaky ReLU of that slope.
+
+    Raises:
+      ValueError: if it is neither.
+    """
+    return gamma if isinstance(gamma, Activation) else leaky_relu(gamma)
+
+
+def _like(number: Any, array: Array) -> Array:
+    """A scalar in the dtype of an array, so that float32 stays float32 whatever it came in."""
+    return jnp.asarray(number).astype(array.dtype)
+
+
+def _kolmogorov_rule(step: float = 0.16) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the mean over Kolmogorov's law: the trapezoid rule in log K."""
+    nodes = np.exp(np.arange(math.log(0.18), math.log(4.2), step))
+    order = np.arange(1, 41)[:, None]
+    terms = (-1.0) ** (order - 1) * order**2 * np.exp(-2 * (order * nodes) ** 2)
+    density = 8 * nodes * terms.sum(axis=0)
+    weights = density * nodes
+    return nodes, weights / weights.sum()
+
+
+def _erf_mixture(scales: Sequence[float] | np.ndarray, weights: Sequence[float] | np.ndarray):
+    r"""Moments of :math:`\sum_i w_i\, \mathrm{erf}(s / \sqrt 2 k_i)`.
+
+    For one pair (k, k') of scales, with
+    :math:`q = k^2k'^2 + k^2s'^2 + k'^2s^2 + s^2s'^2(1-\rho^2)`, the moments are
+    :math:`(2/\pi)\,\mathrm{atan2}(s s'\rho, \sqrt q)` and :math:`(2/\pi)\, q^{-1/2}`. The sum over
+    pairs is a loop, so that memory does not grow with their number, backwards included.
+    """
+    table = np.asarray(
+        [
+            (k * k, m * m, 2 / math.pi * v * w)
+            for k, v in zip(scales, weights, strict=True)
+            for m, w in zip(scales, weights, strict=True)
+            if v * w > 1e-15 * k * m  # the others are below rounding in both moments
+        ]
+    )
+
+    def mean(one_pair: Callable[..., Array], dtype: Any, shape: tuple[int, ...]) -> Array:
+        @jax.checkpoint
+        def add(total: Array, row: Array) -> tuple[Array, None]:
+            return total + row[2] * one_pair(row[0], row[1]), None
+
+        rows = jnp.asarray(table, dtype=dtype)
+        return jax.lax.scan(add, jnp.zeros(shape, dtype), rows)[0]
+
+    def setting(norm_x: Array, norm_z: Array, cosine: Array):
+        shapes = jnp.shape(norm_x), jnp.shape(norm_z), jnp.shape(cosine)
+        square_x, square_z = norm_x * norm_x, norm_z * norm_z
+        last = square_x * square_z * ((1 - cosine) * (1 + cosine))
+
+        def q(k: Array, m: Array) -> Array:
+            return k * m + k * square_z + m * square_x + last
+
+        return q, jnp.broadcast_shapes(*shapes)
+
+    def value_moment(
+        norm_x: Array, norm_z: Array, cosine: Array, angle: Array | None = None
+    ) -> Array:
+        q, shape = setting(norm_x, norm_z, cosine)
+        covariance = norm_x * norm_z * cosine
+        return mean(lambda k, m: jnp.arctan2(covariance, jnp.sqrt(q(k, m))), cosine.dtype, shape)
+
+    def derivative_moment(
+        norm_x: Array, norm_z: Array, cosine: Array, angle: Array | None = None
+    ) -> Array:
+        q, shape = setting(norm_x, norm_z, cosine)
+        return mean(lambda k, m: jax.lax.rsqrt(q(k, m)), cosine.dtype, shape)
+
+    return value_moment, derivative_moment

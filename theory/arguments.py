@@ -8,7 +8,7 @@ they are known, that is outside ``jit``, ``vmap`` and ``grad``.
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import jax
@@ -27,7 +27,7 @@ def array(name: str, value: Any) -> Array:
         raise ValueError(f"{name} must be real; got dtype {result.dtype}.")
     if not jnp.issubdtype(result.dtype, jnp.floating):
         result = result.astype(jnp.result_type(float))
-    if is_known(result) and not bool(jnp.all(jnp.isfinite(result))):
+    if not holds(jnp.isfinite, result):
         raise ValueError(f"{name} must be finite; got NaN or infinity.")
     return result
 
@@ -69,9 +69,11 @@ def vector(name: str, value: Any, *, length: int | None = None) -> Array:
 def labels(name: str, value: Any, *, length: int | None = None) -> Array:
     """A vector of -1 and +1."""
     result = vector(name, value, length=length)
-    if is_known(result) and not bool(jnp.all(jnp.abs(result) == 1)):
-        wrong = np.unique(np.asarray(result)[np.abs(np.asarray(result)) != 1])[:3]
-        raise ValueError(f"{name} must hold only -1 and +1; got {wrong.tolist()}.")
+    if not holds(lambda known: jnp.abs(known) == 1, result):
+        values = np.unique(np.asarray(result))
+        raise ValueError(
+            f"{name} must hold only -1 and +1; got {values[np.abs(values) != 1][:3].tolist()}."
+        )
     return result
 
 
@@ -130,3 +132,14 @@ def choice(name: str, value: Any, allowed: Collection[str]) -> str:
 def is_known(value: Any) -> bool:
     """Whether the entries can be read now, that is, ``value`` is not being traced."""
     return not isinstance(value, jax.core.Tracer)
+
+
+def holds(condition: Callable[..., Array], *values: Any) -> bool:
+    """Whether a condition holds at every entry; taken to hold where a value is being traced.
+
+    Constants that a traced function closes over are known and are checked.
+    """
+    if not all(is_known(value) for value in values):
+        return True
+    with jax.ensure_compile_time_eval():
+        return bool(jnp.all(condition(*values)))

@@ -1,0 +1,47 @@
+"""Settings of every test: float64, no silent broadcasting, derandomised hypothesis, shape checks."""
+
+import contextlib
+import re
+
+import jaxtyping
+import pytest
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+from theory import runtime
+
+install_import_hook("theory", "beartype.beartype")
+
+runtime.configure()
+
+import jax  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+settings.register_profile(
+    "twolayer",
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("twolayer")
+
+
+@pytest.fixture
+def rejects():
+    """``with rejects("words"):`` the block must raise a ValueError that holds these words.
+
+    Shape annotations are not enforced inside, so that the function's own check is what answers.
+    """
+
+    @contextlib.contextmanager
+    def check(words: str):
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            with pytest.raises(ValueError, match=re.escape(words)):
+                yield
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return check

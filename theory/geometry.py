@@ -1,0 +1,95 @@
+"""Directions, angles and planes."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from theory import arguments
+
+
+def unit_rows(v: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Rows divided by their Euclidean norms, without a silent floor under the norm.
+
+    Rows are scaled by their largest entry first, so that tiny and huge rows keep their direction.
+
+    Args:
+      v: rows, shape ``(n, d)``.
+
+    Returns:
+      Rows of length 1; under ``jit`` a zero row gives NaN.
+
+    Raises:
+      ValueError: for a zero row, which has no direction (outside ``jit``).
+    """
+    v = arguments.matrix("v", v)
+    if not arguments.holds(lambda known: jnp.any(known != 0, axis=1), v):
+        row = int(np.argmin(np.any(np.asarray(v) != 0, axis=1)))
+        raise ValueError(f"v must have no zero row, which has no direction; row {row} is zero.")
+    largest = jnp.max(jnp.abs(v), axis=1, keepdims=True)
+    scaled = v / largest
+    return scaled / jnp.linalg.norm(scaled, axis=1, keepdims=True)
+
+
+def row_cosines(u: Float[Array, "n d"], v: Float[Array, "n d"]) -> Float[Array, " n"]:
+    """Cosine of the angle between row n of u and row n of v; a zero row is an error.
+
+    Raises:
+      ValueError: for shapes that differ, or a zero row (outside ``jit``, where it gives NaN).
+    """
+    u = arguments.matrix("u", u)
+    v = arguments.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
+    return jnp.clip(jnp.sum(unit_rows(u) * unit_rows(v), axis=1), -1.0, 1.0)
+
+
+def row_sines(u: Float[Array, "n d"], v: Float[Array, "n d"]) -> Float[Array, " n"]:
+    r"""Sine of the angle between row n of u and row n of v, accurate for small angles.
+
+    The length of the component of :math:`u/|u|` perpendicular to v; the square root of
+    ``1 - cosine**2`` would lose half the digits (error 2e-8 in float64).
+    """
+    u = arguments.matrix("u", u)
+    v = arguments.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
+    unit_u, unit_v = unit_rows(u), unit_rows(v)
+    along = jnp.sum(unit_u * unit_v, axis=1, keepdims=True)
+    return jnp.linalg.norm(unit_u - along * unit_v, axis=1)
+
+
+def plane_axes(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "2 d"]:
+    """Normalised class means, that of label +1 first. They need not be orthogonal.
+
+    Raises:
+      ValueError: if a class is empty or its mean is zero (outside ``jit``).
+    """
+    x = arguments.matrix("x", x)
+    y = arguments.labels("y", y, length=x.shape[0])
+    for label in (1, -1):
+        if not arguments.holds(lambda known, label=label: jnp.any(known == label), y):
+            raise ValueError(f"y must hold both classes; {label:+d} is missing.")
+    y = y.astype(x.dtype)
+    sums = jnp.stack([(1 + y) @ x, (1 - y) @ x]) / 2
+    return unit_rows(sums)
+
+
+def plane_grid(limits: tuple[float, float], resolution: int) -> Float[Array, " resolution"]:
+    """Equally spaced coordinates along one axis, both limits included.
+
+    Args:
+      limits: (low, high), low < high.
+      resolution: number of coordinates, at least 2.
+    """
+    low, high = (arguments.number("limits", value) for value in limits)
+    if not low < high:
+        raise ValueError(f"limits must be (low, high) with low < high; got {limits}.")
+    return jnp.linspace(low, high, arguments.integer("resolution", resolution, low=2))
+
+
+def plane_points(
+    axes: Float[Array, "2 d"], first: Float[Array, " p"], second: Float[Array, " p"]
+) -> Float[Array, "p d"]:
+    """Points ``first[k] axes[0] + second[k] axes[1]``."""
+    axes = arguments.matrix("axes", axes, rows=2)
+    coordinates = jnp.stack([arguments.vector("first", first), arguments.vector("second", second)])
+    return coordinates.T @ axes

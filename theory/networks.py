@@ -1,0 +1,100 @@
+r"""The two-layer network as a pytree: initialise, evaluate, differentiate, empirical kernels.
+
+.. math:: f(x) = \sum_{i \le m} a_i\, \phi(w_i^T x + b_i)
+
+w and b are trained, a is frozen. Wherever a slope ``gamma`` of the leaky ReLU is asked for, an
+:class:`theory.activations.Activation` may be given instead.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+from jaxtyping import Float, Key
+
+from theory import activations, arguments
+from theory.activations import ActivationLike
+
+
+@struct.dataclass
+class TwoLayer:
+    """Weights w (m, d), biases b (m,), output weights a (m,)."""
+
+    w: Array
+    b: Array
+    a: Array
+
+
+def init_two_layer(
+    key: Key[Array, ""], d: int, m: int, dtype: jnp.dtype | type | None = None
+) -> TwoLayer:
+    r"""Random network: every entry an independent centred normal.
+
+    The variances are 1/d for w, 1 for b and 1/m for a.
+
+    Args:
+      key: random key, used once.
+      d: input dimension, at least 1.
+      m: width, at least 1.
+      dtype: floating dtype; the default float type when None.
+
+    Source: [code] of "Wide Two-Layer Networks can Learn from Adversarial Perturbations".
+    """
+    d, m = arguments.integer("d", d), arguments.integer("m", m)
+    dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+    key_w, key_b, key_a = jax.random.split(key, 3)
+    return TwoLayer(
+        w=jax.random.normal(key_w, (m, d), dtype) * d**-0.5,
+        b=jax.random.normal(key_b, (m,), dtype),
+        a=jax.random.normal(key_a, (m,), dtype) * m**-0.5,
+    )
+
+
+def preactivations(p: TwoLayer, x: Float[Array, "n d"]) -> Float[Array, "m n"]:
+    """``w_i . x_n + b_i``, neurons first: later products then need no transpose."""
+    x = arguments.matrix("x", x, columns=p.w.shape[1])
+    return p.w @ x.T + p.b[:, None]
+
+
+def forward(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, " n"]:
+    """Outputs f(x_n), shape ``(n,)``."""
+    return p.a @ activations.resolve(gamma).value(preactivations(p, x))
+
+
+def input_gradient(
+    p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike
+) -> Float[Array, "n d"]:
+    r"""Gradients :math:`\nabla f(x_n) = \sum_i a_i \phi'(w_i^T x_n + b_i) w_i`, one a row."""
+    gates = activations.resolve(gamma).derivative(preactivations(p, x))
+    return (p.a[:, None] * gates).T @ p.w
+
+
+def empirical_gate_kernel(
+    p: TwoLayer, x: Float[Array, "n d"], z: Float[Array, "k d"], gamma: ActivationLike
+) -> Float[Array, "n k"]:
+    r"""Finite-width gate kernel :math:`\Phi_m(x, z) = \sum_i a_i^2 \phi'(p_i(x)) \phi'(p_i(z))`.
+
+    Its mean over initialisations is :func:`theory.kernels.gate_kernel`; one pair deviates by the
+    radius of Theorem W. Shape ``(n, k)``; memory ``m (n + k)``.
+    """
+    x, z = arguments.pair(x, z)
+    derivative = activations.resolve(gamma).derivative
+    weighted = p.a[:, None] ** 2 * derivative(preactivations(p, x))
+    return weighted.T @ derivative(preactivations(p, z))
+
+
+def empirical_lazy_kernel(
+    p: TwoLayer,
+    x: Float[Array, "n d"],
+    z: Float[Array, "k d"],
+    gamma: ActivationLike,
+    bias: bool = True,
+) -> Float[Array, "n k"]:
+    r"""Tangent kernel of the trained layer, :math:`K_m = \Phi_m(x, z)\,(x^T z + 1)`.
+
+    The ``+1`` is the trained bias; ``bias=False`` leaves it out.
+    """
+    x, z = arguments.pair(x, z)
+    return empirical_gate_kernel(p, x, z, gamma) * (x @ z.T + float(bias))

@@ -1,0 +1,310 @@
+r"""Theorems as objects: a sampler, hypotheses, conclusions, and ways in which they must fail.
+
+A statement "if H then C" becomes functions of one *instance* (a pytree of arrays): hypotheses and
+conclusions are :class:`Bound` records, elementwise inequalities whose two sides are computed by
+different routes. :func:`verify` draws instances, keeps the elements where every hypothesis holds,
+and judges the conclusions there. It says VACUOUS when no element qualified, tests the number of
+violations of a statement with probability against the binomial law exactly, and demands that every
+negative control (a broken hypothesis, a wrong constant) is caught.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax import Array
+from jaxtyping import Key
+from scipy import stats
+
+from theory import arguments
+
+Instance = Any
+Size = Mapping[str, int]
+Knobs = Mapping[str, Array]
+Bounds = dict[str, "Bound"]
+
+# Both sides are sums of rounded terms: what differs by less than this share of the larger side is
+# rounding. Statements of equality carry their own tolerance in their right side.
+ROUNDING = 1e-12
+# A correct statement with probability is rejected once in a million verifications.
+LEVEL = 1e-6
+CONTROL_INSTANCES = 64
+
+
+@struct.dataclass
+class Bound:
+    """Both sides of an inequality ``lhs <= rhs``, elementwise."""
+
+    lhs: Array
+    rhs: Array
+
+    @property
+    def slack(self) -> Array:
+        """Non-negative, up to rounding, where the inequality holds."""
+        return self.rhs - self.lhs
+
+    @property
+    def relative_slack(self) -> Array:
+        """Slack over the larger side's magnitude, in [-2, 2]; 0 where both sides are 0."""
+        scale = jnp.maximum(jnp.abs(self.lhs), jnp.abs(self.rhs))
+        return jnp.where(scale == 0, 0, self.slack / jnp.where(scale == 0, 1, scale))
+
+    @property
+    def holds(self) -> Array:
+        """Elementwise truth up to rounding; NaN on either side does not hold."""
+        return self.relative_slack >= -ROUNDING
+
+
+def equal(first: Array, second: Array, tolerance: Array | float) -> Bound:
+    """``|first - second| <= tolerance`` as a bound, for statements of equality."""
+    return Bound(lhs=jnp.abs(first - second), rhs=jnp.broadcast_to(tolerance, jnp.shape(first)))
+
+
+def implies_same_sign(first: Array, second: Array) -> Bound:
+    """``sign first == sign second`` as a bound: 0 or 1 or 2 against 0."""
+    lhs = jnp.abs(jnp.sign(first) - jnp.sign(second))
+    return Bound(lhs=lhs, rhs=jnp.zeros_like(lhs))
+
+
+def strictly_less(lhs: Array, rhs: Array) -> Bound:
+    """A strict hypothesis ``lhs < rhs``: one that rounding alone could decide is not taken."""
+    return Bound(lhs=lhs * (1 + 2 * ROUNDING) + jnp.finfo(jnp.result_type(lhs)).tiny, rhs=rhs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """A change after which a check must fail: another sampler, or other conclusions, or both.
+
+    With ``sample`` the hypotheses are broken on purpose, so they are not asked; with ``conclusions``
+    alone the hypotheses are those of the theorem.
+    """
+
+    sample: Callable[[Array, Size, Knobs], Instance] | None = None
+    conclusions: Callable[[Instance], Bounds] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Theorem:
+    """A statement that can be verified.
+
+    Attributes:
+      name: wing or stem, a dot, the statement: ``wide.lazy_training``.
+      statement: the claim in words and formulas, one or two sentences.
+      source: provenance label and place, e.g. "[derived] Theorem L".
+      sizes: array sizes of instances, the smallest first; each is one compiled shape.
+      knobs: continuous parameters (slope, scale ...) and the ranges they are drawn from.
+      sample: (key, size, knobs) -> instance.
+      conclusions: instance -> named bounds; their shapes broadcast with the hypotheses'.
+      hypotheses: instance -> named bounds; an element counts where all of them hold.
+      failure_rate: delta of a statement that holds with probability 1 - delta over the instance.
+      controls: name -> :class:`Control`; each must be caught.
+    """
+
+    name: str
+    statement: str
+    source: str
+    sizes: tuple[Size, ...]
+    knobs: Mapping[str, tuple[float, float]]
+    sample: Callable[[Array, Size, Knobs], Instance]
+    conclusions: Callable[[Instance], Bounds]
+    hypotheses: Callable[[Instance], Bounds] = lambda _: {}
+    failure_rate: float = 0.0
+    controls: Mapping[str, Control] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Reject a record that could not be judged."""
+        if not self.sizes or not self.controls:
+            raise ValueError(f"{self.name}: sizes and controls must not be empty.")
+        arguments.number("failure_rate", self.failure_rate, low=0.0, high=1.0, open_high=True)
+
+
+@struct.dataclass
+class Outcome:
+    """What one instance says (scalars; leading axes under ``vmap``)."""
+
+    checked: Array  # number of elements where every hypothesis held
+    violated: Array  # whether a conclusion failed at a checked element
+    slack: Array  # worst relative slack over checked elements; inf if none
+    tightness: Array  # largest lhs / rhs over checked elements with rhs > 0; NaN if none
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The result of :func:`verify`."""
+
+    name: str
+    source: str
+    status: str  # HELD, VIOLATED, VACUOUS or CONTROL MISSED
+    instances: int
+    vacuous: int
+    violations: int
+    allowed: int
+    worst_slack: float
+    tightness: float  # median over instances of the largest lhs / rhs; NaN for pure sign statements
+    controls: Mapping[str, float]  # share of instances in which each control was caught
+    missed: tuple[str, ...]  # controls that were not caught
+
+    @property
+    def held(self) -> bool:
+        """Whether the statement held, non-vacuously, and every control was caught."""
+        return self.status == "HELD"
+
+
+def examine(hypotheses: Bounds, conclusions: Bounds) -> Outcome:
+    """Judge one instance from its bounds.
+
+    Raises:
+      ValueError: if a hypothesis does not broadcast against a conclusion.
+    """
+    checked = jnp.zeros((), jnp.int32)
+    violated = jnp.zeros((), bool)
+    slack = jnp.asarray(jnp.inf)
+    tightness = jnp.asarray(-jnp.inf)
+    for name, conclusion in conclusions.items():
+        shape = jnp.broadcast_shapes(jnp.shape(conclusion.lhs), jnp.shape(conclusion.rhs))
+        relevant = jnp.ones(shape, bool)
+        for condition, bound in hypotheses.items():
+            holds = bound.holds
+            if holds.shape != () and holds.shape != shape:
+                raise ValueError(
+                    f"hypothesis {condition} of shape {holds.shape} does not fit conclusion "
+                    f"{name} of shape {shape}."
+                )
+            relevant &= holds
+        checked += jnp.sum(relevant, dtype=jnp.int32)
+        violated |= jnp.any(relevant & ~conclusion.holds)
+        relative = jnp.where(jnp.isnan(conclusion.relative_slack), -2, conclusion.relative_slack)
+        slack = jnp.minimum(slack, jnp.min(jnp.where(relevant, relative, jnp.inf)))
+        useful = relevant & (conclusion.rhs > 0)
+        ratio = conclusion.lhs / jnp.where(useful, conclusion.rhs, 1)
+        tightness = jnp.maximum(tightness, jnp.max(jnp.where(useful, ratio, -jnp.inf)))
+    tightness = jnp.where(jnp.isinf(tightness), jnp.nan, tightness)
+    return Outcome(checked=checked, violated=violated, slack=slack, tightness=tightness)
+
+
+@functools.lru_cache(maxsize=256)
+def evaluator(
+    theorem: Theorem, size_index: int, control: str | None = None
+) -> Callable[[Array, Knobs], Outcome]:
+    """Compiled check of one instance for one size: (key, knobs) -> :class:`Outcome`."""
+    return jax.jit(_check(theorem, theorem.sizes[size_index], control))
+
+
+def verify(
+    theorem: Theorem, key: Key[Array, ""], num_instances: int = 1000, *, block: int = 64
+) -> Verdict:
+    """Check a theorem on random instances, and its controls on some.
+
+    Instances are spread over the theorem's sizes, drawn and judged in compiled blocks.
+
+    Args:
+      theorem: what to verify.
+      key: random key.
+      num_instances: at least 1; rounded up so that every size gets the same number.
+      block: instances evaluated together; bounds the memory.
+
+    Raises:
+      ValueError: for a number below 1.
+    """
+    arguments.integer("num_instances", num_instances)
+    arguments.integer("block", block)
+    key_main, key_controls = jax.random.split(key)
+    outcome = _examine_many(theorem, key_main, num_instances, block, None)
+    vacuous = int(np.sum(outcome.checked == 0))
+    total = outcome.checked.size
+    violations = int(np.sum(outcome.violated))
+    allowed = _allowed(total - vacuous, theorem.failure_rate)
+    shares: dict[str, float] = {}
+    missed = []
+    for index, name in enumerate(theorem.controls):
+        tried = _examine_many(
+            theorem, jax.random.fold_in(key_controls, index), CONTROL_INSTANCES, block, name
+        )
+        relevant = int(np.sum(tried.checked > 0))
+        caught = int(np.sum(tried.violated))
+        shares[name] = caught / max(relevant, 1)
+        if caught <= _allowed(relevant, theorem.failure_rate):
+            missed.append(name)
+    checked = outcome.checked > 0
+    status = "HELD"
+    if missed:
+        status = "CONTROL MISSED"
+    if not checked.any():
+        status = "VACUOUS"
+    if violations > allowed:
+        status = "VIOLATED"
+    tightness = outcome.tightness[checked & ~np.isnan(outcome.tightness)]
+    return Verdict(
+        name=theorem.name,
+        source=theorem.source,
+        status=status,
+        instances=total,
+        vacuous=vacuous,
+        violations=violations,
+        allowed=allowed,
+        worst_slack=float(np.min(outcome.slack[checked])) if checked.any() else math.nan,
+        tightness=float(np.median(tightness)) if tightness.size else math.nan,
+        controls=shares,
+        missed=tuple(missed),
+    )
+
+
+def _allowed(checked: int, failure_rate: float) -> int:
+    """Most violations that a correct statement shows with probability at least 1 - LEVEL."""
+    if failure_rate == 0:
+        return 0
+    return int(stats.binom.isf(LEVEL, checked, failure_rate))
+
+
+def _random_knobs(theorem: Theorem, key: Array) -> Knobs:
+    return {
+        name: jax.random.uniform(jax.random.fold_in(key, index), minval=low, maxval=high)
+        for index, (name, (low, high)) in enumerate(theorem.knobs.items())
+    }
+
+
+def _check(theorem: Theorem, size: Size, control: str | None) -> Callable[[Array, Knobs], Outcome]:
+    change = Control() if control is None else theorem.controls[control]
+    sample = change.sample or theorem.sample
+    conclusions = change.conclusions or theorem.conclusions
+
+    def check(key: Array, knobs: Knobs) -> Outcome:
+        instance = sample(key, size, knobs)
+        hypotheses = {} if change.sample is not None else theorem.hypotheses(instance)
+        return examine(hypotheses, conclusions(instance))
+
+    return check
+
+
+@functools.lru_cache(maxsize=256)
+def _block_evaluator(theorem: Theorem, size_index: int, control: str | None) -> Callable:
+    check = _check(theorem, theorem.sizes[size_index], control)
+
+    def one(key: Array) -> Outcome:
+        key_knobs, key_instance = jax.random.split(key)
+        return check(key_instance, _random_knobs(theorem, key_knobs))
+
+    return jax.jit(lambda keys: jax.lax.map(jax.vmap(one), keys))
+
+
+def _examine_many(
+    theorem: Theorem, key: Array, num_instances: int, block: int, control: str | None
+) -> Outcome:
+    """Outcomes as numpy arrays, at least ``num_instances`` of them, spread over the sizes."""
+    per_size = -(-num_instances // len(theorem.sizes))
+    block = min(block, per_size)
+    blocks = -(-per_size // block)
+    parts = []
+    for index in range(len(theorem.sizes)):
+        keys = jax.random.split(jax.random.fold_in(key, index), (blocks, block))
+        outcome = _block_evaluator(theorem, index, control)(keys)
+        parts.append(jax.tree.map(lambda leaf: np.asarray(leaf).ravel(), outcome))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)

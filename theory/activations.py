@@ -21,6 +21,7 @@ from jaxtyping import Float
 
 from theory import angles, arguments
 
+Scalar: TypeAlias = Float[Array, ""] | float | int
 Moment: TypeAlias = Callable[..., Array]
 
 
@@ -59,10 +60,10 @@ class Activation:
     derivative_moment: Moment
 
 
-ActivationLike: TypeAlias = Activation | Float[Array, ""] | float | int
+ActivationLike: TypeAlias = Activation | Scalar
 
 
-def leaky_relu(gamma: Float[Array, ""] | float | int) -> Activation:
+def leaky_relu(gamma: Scalar) -> Activation:
     r"""phi(s) = s for s >= 0 and gamma s below; phi'(0) = 1.
 
     .. math:: D = \frac{(1+\gamma)^2}{4} + \frac{(1-\gamma)^2}{2\pi} \arcsin\rho, \qquad
@@ -161,7 +162,9 @@ def tanh() -> Activation:
 
     and both moments are means over independent K, K' of the closed forms of ``erf`` [derived].
     The means are trapezoid sums over log K, where the integrand is analytic in a strip that does
-    not depend on the norms: the error is uniform in them.
+    not depend on the norms, so that the error is uniform in them: in float64 at most 1e-11 of the
+    moment for norms in [0.01, 30] and every correlation [measured]. About 350 evaluations of the
+    closed form per entry.
     """
     value_moment, derivative_moment = _erf_mixture(*_kolmogorov_rule())
     return Activation(

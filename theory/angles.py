@@ -27,7 +27,7 @@ _ARCCOSINE = (
 
 
 @jax.custom_jvp
-def arcsine(cosine: Float[Array, ...]) -> Float[Array, ...]:
+def arcsine(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     """``arcsin`` of a number clipped to [-1, 1], with a finite derivative everywhere.
 
     In float64 the exact function. In narrower types a polynomial form (absolute error 3e-7 in
@@ -65,7 +65,7 @@ def _arcsine_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 
 
 @jax.custom_jvp
-def order_one(cosine: Float[Array, ...]) -> Float[Array, ...]:
+def order_one(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     r"""Profile of the arc-cosine kernel of order one.
 
     .. math:: J(\rho) = \sqrt{1 - \rho^2} + (\pi - \arccos\rho)\,\rho,
@@ -92,7 +92,7 @@ def _order_one_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array
     return order_one(cosine), (jnp.pi / 2 + arcsine(cosine)) * tangent
 
 
-def snap(cosine: Float[Array, ...]) -> Float[Array, ...]:
+def snap(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     """A computed cosine within 64 rounding errors of +-1, or beyond, becomes +-1 exactly.
 
     Parallel inputs give a cosine of 1 up to rounding only, which their angle would magnify to
@@ -104,13 +104,13 @@ def snap(cosine: Float[Array, ...]) -> Float[Array, ...]:
     return jnp.where(jnp.abs(cosine) >= threshold, jnp.sign(cosine), cosine)
 
 
-def safe_sqrt(value: Float[Array, ...]) -> Float[Array, ...]:
+def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:
     """Square root of a non-negative number whose derivative at 0 is put to 0."""
     positive = value > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1)), 0)
 
 
-def angle(x: Float[Array, d], z: Float[Array, d]) -> Float[Array, ""]:
+def angle(x: Float[Array, "d"], z: Float[Array, "d"]) -> Float[Array, ""]:
     r"""Angle between two vectors, to rounding at every angle.
 
     Kahan's half-angle form :math:`2\,\mathrm{atan2}(|a - b|, |a + b|)` with

@@ -21,13 +21,13 @@ from jax import Array
 from jaxtyping import Float
 
 from theory import activations, angles, arguments
-from theory.activations import Activation, ActivationLike
+from theory.activations import Activation, ActivationLike, Scalar
 
 _FORMS = ("gram", "pairwise")
 _KINDS = ("gate", "nngp", "lazy")
 
 
-def aug_norm(x: Float[Array, "n d"], *, init_bias: float = 1.0) -> Float[Array, n]:
+def aug_norm(x: Float[Array, "n d"], *, init_bias: Scalar = 1.0) -> Float[Array, "n"]:
     r"""Standard deviation of the pre-activation, :math:`\sqrt{|x|^2 / d + \beta^2}`.
 
     Args:
@@ -45,7 +45,7 @@ def aug_norm(x: Float[Array, "n d"], *, init_bias: float = 1.0) -> Float[Array, 
 
 
 def aug_cosine(
-    x: Float[Array, "n d"], z: Float[Array, "m d"], *, init_bias: float = 1.0
+    x: Float[Array, "n d"], z: Float[Array, "m d"], *, init_bias: Scalar = 1.0
 ) -> Float[Array, "n m"]:
     r"""Correlation of the pre-activations at two inputs.
 
@@ -64,17 +64,16 @@ def aug_cosine(
     """
     x, z = arguments.pair(x, z)
     bias = _bias(init_bias, x.dtype)
-    return cosine_from_products(
-        _products(x, z), _norm(x, bias), _norm(z, bias), init_bias=init_bias
-    )
+    products = _inner(x, z) / x.shape[1]
+    return cosine_from_products(products, _norm(x, bias), _norm(z, bias), init_bias=init_bias)
 
 
 def cosine_from_products(
     products: Float[Array, "n m"],
-    aug_norm_x: Float[Array, n],
-    aug_norm_z: Float[Array, m],
+    aug_norm_x: Float[Array, "n"],
+    aug_norm_z: Float[Array, "m"],
     *,
-    init_bias: float = 1.0,
+    init_bias: Scalar = 1.0,
 ) -> Float[Array, "n m"]:
     """``aug_cosine`` from inner products that are already known (or of low rank).
 
@@ -83,14 +82,25 @@ def cosine_from_products(
       aug_norm_x: ``aug_norm`` of the rows of x, shape ``(N,)``.
       aug_norm_z: ``aug_norm`` of the rows of z, shape ``(M,)``.
       init_bias: beta, as in ``aug_cosine``.
+
+    Returns:
+      The correlations, shape ``(N, M)``, snapped as in ``aug_cosine``.
+
+    Raises:
+      ValueError: if the three shapes do not match.
     """
+    if products.shape != aug_norm_x.shape + aug_norm_z.shape:
+        raise ValueError(
+            f"products must have shape (N, M) for norms (N,) and (M,); got {products.shape} for "
+            f"{aug_norm_x.shape} and {aug_norm_z.shape}."
+        )
     norms = aug_norm_x[:, None] * aug_norm_z[None, :]
     regular = norms > 0
     covariance = products + _bias(init_bias, products.dtype) ** 2
     return angles.snap(jnp.where(regular, covariance / jnp.where(regular, norms, 1), 0))
 
 
-def gate_profile(cosine: Float[Array, ...], gamma: ActivationLike) -> Float[Array, ...]:
+def gate_profile(cosine: Float[Array, "..."], gamma: ActivationLike) -> Float[Array, "..."]:
     r"""The gate kernel as a function of the correlation alone.
 
     .. math:: \Phi = \frac{(1+\gamma)^2}{4} + \frac{(1-\gamma)^2}{2\pi} \arcsin\rho
@@ -119,7 +129,7 @@ def gate_kernel(
     z: Float[Array, "m d"],
     gamma: ActivationLike,
     *,
-    init_bias: float = 1.0,
+    init_bias: Scalar = 1.0,
     form: str = "gram",
     block: int = 16,
 ) -> Float[Array, "n m"]:
@@ -159,7 +169,7 @@ def nngp_kernel(
     z: Float[Array, "m d"],
     gamma: ActivationLike,
     *,
-    init_bias: float = 1.0,
+    init_bias: Scalar = 1.0,
     form: str = "gram",
     block: int = 16,
 ) -> Float[Array, "n m"]:
@@ -183,14 +193,13 @@ def lazy_kernel(
     gamma: ActivationLike,
     bias: bool = True,
     *,
-    init_bias: float = 1.0,
+    init_bias: Scalar = 1.0,
     form: str = "gram",
     block: int = 16,
 ) -> Float[Array, "n m"]:
     r"""Tangent kernel of the trained first layer, :math:`K = \Phi(x, z)\,(x \cdot z + 1)`.
 
-    The inner product is not divided by d. Arguments, result and errors as in ``gate_kernel``,
-    and
+    The inner product is not divided by d. Result and errors as in ``gate_kernel``.
 
     Args:
       x: inputs as rows, shape ``(N, d)``.
@@ -208,14 +217,14 @@ def lazy_kernel(
 def kernel_matvec(
     x: Float[Array, "n d"],
     z: Float[Array, "m d"],
-    weights: Float[Array, n],
+    weights: Float[Array, "n"],
     gamma: ActivationLike,
     kind: str = "gate",
     block: int = 1024,
     *,
     bias: bool = True,
-    init_bias: float = 1.0,
-) -> Float[Array, m]:
+    init_bias: Scalar = 1.0,
+) -> Float[Array, "m"]:
     r"""Kernel expansion :math:`\sum_n w_n K(x_n, z_m)` without the kernel matrix.
 
     Args:
@@ -258,7 +267,7 @@ def gate_kernel_mc(
     gamma: ActivationLike,
     n_samples: int,
     *,
-    init_bias: float = 1.0,
+    init_bias: Scalar = 1.0,
 ) -> Float[Array, "n m"]:
     """Monte Carlo estimate of ``gate_kernel`` from its definition.
 
@@ -297,7 +306,7 @@ def _kernel(
     gamma: ActivationLike,
     *,
     bias: bool = True,
-    init_bias: float = 1.0,
+    init_bias: Scalar = 1.0,
     form: str = "gram",
     block: int = 16,
 ) -> Array:
@@ -307,14 +316,14 @@ def _kernel(
     block = arguments.integer("block", block)
     if form == "pairwise":
         return _pairwise(kind, x, z, activation, bias=bias, init_bias=init_bias, block=block)
-    products = _products(x, z)
+    inner = _inner(x, z)
     beta = _bias(init_bias, x.dtype)
     norm_x, norm_z = _norm(x, beta), _norm(z, beta)
-    cosine = cosine_from_products(products, norm_x, norm_z, init_bias=init_bias)
+    cosine = cosine_from_products(inner / x.shape[1], norm_x, norm_z, init_bias=init_bias)
     kernel = _moment(kind, activation)(norm_x[:, None], norm_z[None, :], cosine)
     if kind != "lazy":
         return kernel
-    return kernel * (products * x.shape[1] + (1 if bias else 0))
+    return kernel * (inner + (1 if bias else 0))
 
 
 def _pairwise(
@@ -324,7 +333,7 @@ def _pairwise(
     activation: Activation,
     *,
     bias: bool,
-    init_bias: float,
+    init_bias: Scalar,
     block: int,
 ) -> Array:
     """The kernel pair by pair, from half angles instead of cosines."""
@@ -356,14 +365,14 @@ def _moment(kind: str, activation: Activation) -> Callable[..., Array]:
     return activation.value_moment if kind == "nngp" else activation.derivative_moment
 
 
-def _products(x: Array, z: Array) -> Array:
-    """x.z / d; in full precision on accelerators too, whose default rounds to 10 bits or fewer."""
-    return jnp.matmul(x, z.T, precision="highest") / x.shape[1]
+def _inner(x: Array, z: Array) -> Array:
+    """x.z, in full precision on accelerators too, whose default rounds to 10 bits or fewer."""
+    return jnp.matmul(x, z.T, precision="highest")
 
 
 def _norm(x: Array, bias: Array) -> Array:
     return angles.safe_sqrt(jnp.sum(x * x, axis=1) / x.shape[1] + bias**2)
 
 
-def _bias(init_bias: Any, dtype: Any) -> Array:
+def _bias(init_bias: Scalar, dtype: Any) -> Array:
     return jnp.asarray(arguments.number("init_bias", init_bias, low=0.0)).astype(dtype)

@@ -10,7 +10,7 @@ know what is simulated.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from theory import arguments
 
 SCALES = ("smoke", "default", "paper")
 KINDS = ("close", "at_least", "at_most", "context")
+# Options of ``python -m sims run``, which offers every config field as an option too.
+RESERVED = ("scale", "seeds", "results", "data", "only", "help")
 
 
 def traced(default: Any) -> Any:
@@ -72,6 +74,14 @@ class Study:
     version: int = 1
 
     def __post_init__(self) -> None:
+        taken = {field.name for field in dataclasses.fields(self.config_type)} & set(RESERVED)
+        if taken:
+            raise ValueError(
+                f"fields of {self.config_type.__name__} must not be called {', '.join(RESERVED)}, "
+                f"as options of the command are; got {', '.join(sorted(taken))}."
+            )
+        if any("seed" in dims for dims in self.dims.values()):
+            raise ValueError(f"dims of {self.name} must leave out the seed axis, which is added.")
         for scale, cells in self.cells.items():
             arguments.choice(f"scale of study {self.name}", scale, SCALES)
             for label, (config, num_seeds) in cells.items():
@@ -187,6 +197,13 @@ class Experiment:
         if not names or len(set(names)) < len(names):
             raise ValueError(f"studies of {self.stem} must have distinct names; got {names}.")
 
+    def table(self, scale: str) -> Iterator[tuple[Study, str, Any, int]]:
+        """Study, label, config and number of seeds of everything that a scale consists of."""
+        arguments.choice("scale", scale, SCALES)
+        for study in self.studies:
+            for label, (config, num_seeds) in study.cells.get(scale, {}).items():
+                yield study, label, config, num_seeds
+
 
 def map_seeds(fn: Callable[[Array], Any], keys: Array) -> Any:
     """``fn`` of each key, stacked: one after another on CPUs, as one batch on accelerators.
@@ -211,23 +228,19 @@ def load(stem: str, scale: str, folder: str | Path = "results") -> StemResults:
     from sims import catalogue
 
     experiment = catalogue.get(stem)
-    arguments.choice("scale", scale, SCALES)
     stored = storage.Index(Path(folder) / stem)
     runs: dict[tuple[str, str], Run] = {}
     missing = []
-    for study in experiment.studies:
-        for label, (config, num_seeds) in study.cells.get(scale, {}).items():
-            cells = []
-            for seed in range(num_seeds):
-                cell = stored.find(
-                    stem=stem, study=study.name, version=study.version, config=config, seed=seed
-                )
-                if cell is None:
-                    missing.append(f"{study.name}/{label} seed {seed}")
-                else:
-                    cells.append(cell)
-            if len(cells) == num_seeds:
-                runs[study.name, label] = _stack(study, label, config, cells)
+    for study, label, config, num_seeds in experiment.table(scale):
+        cells = []
+        for seed in range(num_seeds):
+            cell = stored.find(storage.identity(stem, study.name, study.version, config, seed))
+            if cell is None:
+                missing.append(f"{study.name}/{label} seed {seed}")
+            else:
+                cells.append(cell)
+        if len(cells) == num_seeds:
+            runs[study.name, label] = _stack(study, label, config, cells)
     if missing:
         some = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
         where = "" if str(folder) == "results" else f" --results {folder}"

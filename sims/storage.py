@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 import platform
 import subprocess
@@ -39,7 +40,7 @@ class Cell:
 
 
 def identity(
-    *, stem: str, study: str, version: int, config: Any, seed: int, data: str | None = None
+    stem: str, study: str, version: int, config: Any, seed: int, data: str | None = None
 ) -> dict[str, Any]:
     """What a cell is the result of, as JSON; ``data`` is the checksum of the data from outside."""
     values = dataclasses.asdict(config)
@@ -131,17 +132,21 @@ class Index:
             if sidecar is not None:
                 self._names.setdefault(self._key(sidecar["cell"]), []).append(path.stem)
 
-    def find(self, *, stem: str, study: str, version: int, config: Any, seed: int) -> Cell | None:
-        """The intact cell with this identity, whatever its data; ValueError if there are several."""
-        key = self._key(identity(stem=stem, study=study, version=version, config=config, seed=seed))
-        cells = [cell for name in self._names.get(key, []) if (cell := read(self._folder, name))]
-        if len(cells) > 1:
-            sources = "; ".join(cell.sidecar["cell"]["data"][:12] for cell in cells)
+    def find(self, cell: Mapping[str, Any]) -> Cell | None:
+        """The intact cell with this identity, whatever its data; ValueError if there are two."""
+        found = self.find_all(cell)
+        if len(found) > 1:
+            checksums = ", ".join(each.sidecar["cell"]["data"][:12] for each in found)
             raise ValueError(
-                f"{self._folder} holds results of {stem} {study} seed {seed} for several versions "
-                f"of the data, checksums {sources}: keep those of one and move the others away."
+                f"{self._folder} holds results of {cell['study']} seed {cell['seed']} for several "
+                f"versions of the data, checksums {checksums}: move all but one of them away."
             )
-        return cells[0] if cells else None
+        return found[0] if found else None
+
+    def find_all(self, cell: Mapping[str, Any]) -> list[Cell]:
+        """The intact cells with this identity, one for each version of the data."""
+        names = self._names.get(self._key(cell), [])
+        return [found for name in names if (found := read(self._folder, name))]
 
     @staticmethod
     def _key(cell: Mapping[str, Any]) -> str:
@@ -231,7 +236,7 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return _plain(name, value.tolist())
     if isinstance(value, (int, float)):
-        if not np.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{name} must be finite to be stored; got {value}.")
         return int(value) if value == int(value) else float(value)
     if isinstance(value, (tuple, list)):

@@ -1,0 +1,227 @@
+"""The command ``python -m sims``: list the stems, run one, see what is done."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import operator
+import os
+import signal
+import socket
+import sys
+import threading
+import typing
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+from sims import catalogue
+
+if TYPE_CHECKING:
+    from sims import runner
+    from sims.experiment import Experiment
+
+# The default of every override: the value that the scale's own config has.
+UNCHANGED = "unchanged"
+FOLDER = Path("results")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """Compute the cells that are missing; what is done is kept, and a stopped run resumes."""
+
+    scale: Literal["smoke", "default", "paper"] = "default"
+    """How much to run: seconds, minutes, or the published grid."""
+    seeds: int | None = None
+    """Number of seeds of every config, instead of the scale's own."""
+    results: Path = FOLDER
+    """Root folder of the results."""
+    data: Path | None = None
+    """Folder of image files; also the environment variable TWOLAYER_DATA."""
+    only: tuple[str, ...] = ()
+    """Labels to run; all by default."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, or 2 after a message on wrong input."""
+    parser = _Parser(prog="python -m sims", description=__doc__.split(":", 1)[1].strip())
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{list,run,status}")
+    commands.add_parser("list", help="the stems and what they are about")
+    run = commands.add_parser(
+        "run",
+        help="compute the missing cells of a stem",
+        description=f"{Options.__doc__} Options: python -m sims run STEM --help.",
+    )
+    run.add_argument("stem", metavar="STEM", help=f"one of {', '.join(catalogue.STEMS)}")
+    run.add_argument("options", metavar="...", nargs=argparse.REMAINDER, help="see STEM --help")
+    status = commands.add_parser("status", help="how many cells are done, for each scale")
+    status.add_argument("stem", metavar="STEM", nargs="?", help="all stems by default")
+    status.add_argument("--results", type=Path, default=FOLDER, help="root folder of the results")
+    given = parser.parse_args(arguments)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    try:
+        if given.command == "list":
+            _list()
+        elif given.command == "run":
+            _run(given.stem, given.options)
+        else:
+            _status([given.stem] if given.stem else list(catalogue.STEMS), given.results)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _list() -> None:
+    width = max(map(len, catalogue.STEMS))
+    for stem in catalogue.STEMS:
+        print(f"{stem:{width}}  {catalogue.get(stem).title}")
+
+
+def _status(stems: Sequence[str], folder: Path) -> None:
+    from sims import runner
+
+    width = max(map(len, ["stem", *stems]))
+    print(f"{'stem':{width}}  scale     done  total")
+    for stem in stems:
+        for scale, (done, total) in runner.status(stem, folder).items():
+            print(f"{stem:{width}}  {scale:8}  {done:4}  {total:5}")
+
+
+def _run(stem: str, tokens: Sequence[str]) -> None:
+    with _stopping() as tell:
+        experiment = catalogue.get(stem)
+        options, overrides = _parse(experiment, tokens)
+        from sims import runner
+        from theory import runtime
+
+        runtime.configure()
+        plan = runner.plan(
+            stem,
+            options.scale,
+            options.results,
+            seeds=options.seeds,
+            overrides=overrides,
+            only=options.only,
+            data=options.data,
+        )
+        tell(plan)
+        plan.execute()
+    print(plan.report())
+
+
+def _parse(experiment: Experiment, tokens: Sequence[str]) -> tuple[Options, dict[str, Any]]:
+    """The options of a run, and its overrides by field name.
+
+    The parser's own messages fill a panel; in their place comes one line that names the option.
+    """
+    import tyro
+
+    types: dict[str, list[Any]] = {}
+    for study in experiment.studies:
+        hints = typing.get_type_hints(study.config_type)
+        for field in dataclasses.fields(study.config_type):
+            types.setdefault(field.name, []).append(hints[field.name])
+    allowed = {name: functools.reduce(operator.or_, kinds) for name, kinds in types.items()}
+    fields = []
+    for name, kind in allowed.items():
+        help_text = f"in the configs of {', '.join(_studies_with(experiment, name))}"
+        union = operator.or_(kind, Literal["unchanged"])
+        annotation = Annotated[union, tyro.conf.arg(help=help_text)]  # type: ignore[valid-type]
+        fields.append((name, annotation, dataclasses.field(default=UNCHANGED)))
+    options_type = dataclasses.make_dataclass("Options", fields, bases=(Options,), frozen=True)
+    parse = functools.partial(
+        tyro.cli,
+        options_type,
+        prog=f"python -m sims run {experiment.stem}",
+        description=f"{experiment.title}. {Options.__doc__}",
+        return_unknown_args=True,
+    )
+    if {"-h", "--help"} & set(tokens):
+        parse(args=["--help"])
+    kinds_by_name = {**typing.get_type_hints(Options), **allowed}
+    starts = [i for i, token in enumerate(tokens) if token.startswith("--")]
+    for start, stop in zip(starts, [*starts[1:], len(tokens)], strict=True):
+        option, *values = [*tokens[start].split("=", 1), *tokens[start + 1 : stop]]
+        name = option.removeprefix("--").replace("-", "_")
+        if name not in kinds_by_name:
+            continue
+        try:
+            parse(args=tokens[start:stop], console_outputs=False)
+        except SystemExit:
+            came = " ".join(values) or "nothing"
+            raise ValueError(
+                f"{option} must be {_words(kinds_by_name[name])}; got {came}."
+            ) from None
+    options, unknown = parse(args=tokens)
+    if unknown:
+        known = ", ".join(f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(options))
+        raise ValueError(f"options must be among {known}; got {' '.join(unknown)}.")
+    overrides = {name: getattr(options, name) for name in allowed}
+    return options, {name: value for name, value in overrides.items() if value != UNCHANGED}
+
+
+def _studies_with(experiment: Experiment, name: str) -> list[str]:
+    return [
+        study.name
+        for study in experiment.studies
+        if name in {field.name for field in dataclasses.fields(study.config_type)}
+    ]
+
+
+def _words(kind: Any) -> str:
+    """A type as the user writes values of it."""
+    if typing.get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
+    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[typing.Callable[[runner.Plan], None]]:
+    """End the process on SIGINT and SIGTERM at once, with one line, also amid a computation.
+
+    Python calls its signal handlers between two of its own instructions, so minutes late where one
+    compiled call takes minutes. The number of the signal is written to a socket without delay, and
+    a thread waits for it there. Files are written so that any moment is a good one to stop.
+    """
+    plans: list[runner.Plan] = []
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+
+    def wait() -> None:
+        with reader:
+            number = reader.recv(1)
+        if number:
+            done = f"{plans[0].done} of {plans[0].total}" if plans else "no"
+            # The progress bar leaves the cursor behind it.
+            start = "\n" if sys.stderr.isatty() else ""
+            print(f"{start}stopped: {done} cells done; the same command resumes", file=sys.stderr)
+            sys.stderr.flush()
+            os._exit(128 + number[0])
+
+    threading.Thread(target=wait, daemon=True).start()
+    before = signal.set_wakeup_fd(writer.fileno())
+    handlers = {
+        number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield plans.append
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        writer.close()
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for wrong input, as for all other errors of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

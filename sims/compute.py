@@ -1,0 +1,112 @@
+"""From a study, a config and seeds to arrays: one compile for all configs of one static part."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from sims.experiment import Inputs, Study, map_seeds
+
+
+def results(
+    study: Study, config: Any, seeds: Sequence[int], checksum: str | None
+) -> list[dict[str, np.ndarray]]:
+    """What the study gives for each seed, on the host.
+
+    Raises:
+      ValueError: if the results are not those that the study declares, or if its data does not
+        have the checksum that it had when the run was planned.
+    """
+    static = _static(config)
+    inputs = _host_inputs(study, static)
+    if inputs and inputs.checksum != checksum:
+        raise ValueError(f"data of {study.name} changed during the run: {inputs.source}.")
+    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    arrays = jax.device_get(
+        _simulate(study, static, keys, _traced(config), _device_inputs(study, static))
+    )
+    _check(study, config, {name: array[0] for name, array in arrays.items()})
+    return [{name: array[i] for name, array in arrays.items()} for i in range(len(seeds))]
+
+
+def load_inputs(study: Study, config: Any) -> Inputs | None:
+    """The study's data for a config; the last that was loaded is kept, for the next config."""
+    return _host_inputs(study, _static(config))
+
+
+def forget_inputs() -> None:
+    """Have the next run load its data anew, as the files may be others by then."""
+    _host_inputs.cache_clear()
+    _device_inputs.cache_clear()
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _simulate(
+    study: Study, static: Any, keys: Array, values: dict[str, Any], inputs: dict[str, Array]
+) -> dict[str, Array]:
+    """All of one call: compiled once for each study, static part and shapes."""
+    config = copy.copy(static)
+    for name, value in values.items():
+        array = jnp.stack(value) if isinstance(value, tuple) else value
+        object.__setattr__(config, name, array)
+    return map_seeds(lambda key: study.simulate(key, config, inputs), keys)
+
+
+def _static(config: Any) -> Any:
+    """The config with None for its traced fields: equal for configs that share a compile."""
+    static = copy.copy(config)
+    for field in dataclasses.fields(config):
+        if "traced" in field.metadata:
+            object.__setattr__(static, field.name, None)
+    return static
+
+
+def _traced(config: Any) -> dict[str, Any]:
+    """The traced fields as Python numbers and tuples of them, which JAX types weakly."""
+    values = {}
+    for field in dataclasses.fields(config):
+        if "traced" in field.metadata:
+            value, default = getattr(config, field.name), field.default
+            floating = isinstance(default[0] if isinstance(default, tuple) else default, float)
+            convert = float if floating else lambda number: number
+            is_tuple = isinstance(value, tuple)
+            values[field.name] = tuple(map(convert, value)) if is_tuple else convert(value)
+    return values
+
+
+@functools.lru_cache(maxsize=1)
+def _host_inputs(study: Study, static: Any) -> Inputs | None:
+    return study.inputs(static) if study.inputs else None
+
+
+@functools.lru_cache(maxsize=1)
+def _device_inputs(study: Study, static: Any) -> dict[str, Array]:
+    inputs = _host_inputs(study, static)
+    return jax.device_put(inputs.arrays) if inputs else {}
+
+
+def _check(study: Study, config: Any, arrays: Mapping[str, np.ndarray]) -> None:
+    """What came out has the names and axes that the study declares."""
+    if set(arrays) != set(study.dims):
+        raise ValueError(
+            f"results of {study.name} must be {', '.join(sorted(study.dims))}, as its dims say; "
+            f"got {', '.join(sorted(arrays))}."
+        )
+    coords = study.coords(config)
+    for name, dims in study.dims.items():
+        if missing := [dim for dim in dims if dim not in coords]:
+            raise ValueError(f"coords of {study.name} must have {', '.join(missing)}, for {name}.")
+        shape = tuple(len(coords[dim]) for dim in dims)
+        if arrays[name].shape != shape:
+            raise ValueError(
+                f"result {name} of {study.name} must have shape {shape}, axes {', '.join(dims)}; "
+                f"got {arrays[name].shape}."
+            )

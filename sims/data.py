@@ -1,0 +1,258 @@
+"""Data sets: two synthetic distributions, and images from scikit-learn or from files.
+
+Nothing is downloaded and nothing stands in for missing data: the error says what to install or
+where to point. Files are in the idx format (http://yann.lecun.com/exdb/mnist, optionally gzipped)
+or one ``<name>.npz`` with ``x_train, y_train, x_test, y_test``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import gzip
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import DTypeLike
+
+from theory import arguments
+
+# The folder of Debian's package dataset-fashion-mnist, and the checksum of its arrays.
+FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+FASHION_CHECKSUM = "814790f7e963cb8e6ef269aed0385a65f9179672b3facc69052c6f580481bdb8"
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+DATA_VARIABLE = "TWOLAYER_DATA"
+NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def shifted_gauss(
+    key: Array, n: int, d: int, mu: float | Array = 0.3, dtype: DTypeLike = jnp.float32
+) -> tuple[Array, Array]:
+    """Two Gaussian classes: n/2 samples of N(+mu 1, I), y = +1, then n/2 of N(-mu 1, I), y = -1.
+
+    Returns:
+      x of shape ``(n, d)`` and y of shape ``(n,)``, both of the given dtype.
+
+    Raises:
+      ValueError: if n is odd, or n or d are not positive integers.
+
+    Source: the wide-network paper's synthetic data, mu = 0.3 [code].
+    """
+    n, d = arguments.integer("n", n, low=2), arguments.integer("d", d)
+    if n % 2:
+        raise ValueError(f"n must be even, for classes of one size; got {n}.")
+    y = jnp.repeat(jnp.array([1, -1], dtype), n // 2)
+    x = jax.random.normal(key, (n, d), dtype) + y[:, None] * jnp.asarray(mu, dtype)
+    return x, y
+
+
+def gauss(key: Array, n: int, d: int, dtype: DTypeLike = jnp.float32) -> tuple[Array, Array]:
+    """Structureless data: x ~ N(0, I) of shape ``(n, d)``, y = +-1 uniform and independent of x."""
+    n, d = arguments.integer("n", n), arguments.integer("d", d)
+    key_x, key_y = jax.random.split(key)
+    return jax.random.normal(key_x, (n, d), dtype), jax.random.rademacher(key_y, (n,), dtype)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+    """Images as rows: ``train_x``, ``test_x`` are float32 in [0, 1], shape ``(n, prod(shape))``.
+
+    ``train_y``, ``test_y`` are int64 classes; ``checksum`` is the SHA-256 of the four arrays.
+    """
+
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    shape: tuple[int, ...]
+    checksum: str
+    source: str
+
+
+def load_images(name: str, path: str | Path | None = None) -> Images:
+    """A set of images by name, with read-only arrays; loaded once per process.
+
+    Args:
+      name: ``"digits"`` (8 x 8, embedded in scikit-learn, every fourth sample a test sample),
+        ``"fashion-mnist"``, ``"mnist"``, or any name of a folder of your own.
+      path: where the files are: the folder itself or the parent of a folder ``name``. Without it,
+        the environment variable ``TWOLAYER_DATA`` in the same way; Fashion-MNIST is also found
+        where Debian's package puts it.
+
+    Raises:
+      ValueError: if the data is not there, naming the places; if a file is damaged, naming it.
+    """
+    if name == "digits":
+        return _digits()
+    given = path or os.environ.get(DATA_VARIABLE)
+    folders = [Path(given) / name, Path(given)] if given else []
+    if name == "fashion-mnist" and not path:
+        folders.insert(1, FASHION_FOLDER)
+    for folder in folders:
+        if (folder / f"{name}.npz").is_file() or any(_idx_path(folder, f) for f in IDX_FILES):
+            return _from_folder(name, folder.resolve())
+    install = "install Debian's dataset-fashion-mnist, or " if name == "fashion-mnist" else ""
+    looked = f"; looked in {', '.join(map(str, folders))}" if folders else ""
+    raise ValueError(
+        f"data {name!r} not found{looked}: {install}set --data, or the environment variable "
+        f"TWOLAYER_DATA, to a folder with {name}.npz ({', '.join(NPZ_ARRAYS)}) or the idx files "
+        f"{', '.join(IDX_FILES)} (or .gz), or to the parent of such a folder called {name}."
+    )
+
+
+def binary_task(
+    images: Images, positive: int, negative: int, centre: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Two classes as +1 and -1, in the order of the images: ``train_x, train_y, test_x, test_y``.
+
+    ``centre`` is subtracted from every pixel; everything is float32.
+
+    Raises:
+      ValueError: if the classes are the same, or one has no image in training or test set.
+    """
+    if positive == negative:
+        raise ValueError(f"positive and negative must be different classes; got {positive} twice.")
+    arguments.number("centre", centre)
+    result = []
+    for split, x, y in (
+        ("training", images.train_x, images.train_y),
+        ("test", images.test_x, images.test_y),
+    ):
+        for argument, label in (("positive", positive), ("negative", negative)):
+            if not np.any(y == label):
+                raise ValueError(
+                    f"{argument} must be a class of the {split} images, one of "
+                    f"{np.unique(y).tolist()}; got {label!r}."
+                )
+        chosen = (y == positive) | (y == negative)
+        signs = np.where(y[chosen] == positive, 1, -1).astype(np.float32)
+        result += [x[chosen] - np.float32(centre), signs]
+    return result[0], result[1], result[2], result[3]
+
+
+@functools.cache
+def _digits() -> Images:
+    import sklearn
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    is_test = np.arange(len(data.target)) % 4 == 3
+    x = data.images / 16
+    return _images(
+        (x[~is_test], data.target[~is_test], x[is_test], data.target[is_test]),
+        source=f"digits of scikit-learn {sklearn.__version__}",
+    )
+
+
+# Two sets of the size of MNIST take half a gigabyte.
+@functools.lru_cache(maxsize=2)
+def _from_folder(name: str, folder: Path) -> Images:
+    npz = folder / f"{name}.npz"
+    if npz.is_file():
+        files, arrays = [npz] * 4, _read_npz(npz)
+    else:
+        found = [(_idx_path(folder, file), file) for file in IDX_FILES]
+        if missing := [file for path, file in found if path is None]:
+            raise ValueError(f"data {name!r} in {folder} lacks {', '.join(missing)} (or .gz).")
+        files = [path for path, _ in found if path is not None]
+        arrays = [_read_idx(path) for path in files]
+    for i in (0, 2):
+        images, labels = arrays[i : i + 2]
+        if images.ndim < 2 or images.size == 0:
+            raise ValueError(f"{files[i]} must hold images (n, ...); got shape {images.shape}.")
+        if labels.ndim != 1 or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"{files[i + 1]} must hold a vector of integer labels; "
+                f"got {labels.dtype} of shape {labels.shape}."
+            )
+        if len(images) != len(labels):
+            raise ValueError(
+                f"{files[i + 1]} has {len(labels)} labels for the {len(images)} images of "
+                f"{files[i].name}."
+            )
+        arrays[i] = _unit_pixels(images, files[i])
+    if arrays[0].shape[1:] != arrays[2].shape[1:]:
+        raise ValueError(
+            f"{files[2]} has images of shape {arrays[2].shape[1:]}, "
+            f"but {files[0].name} of shape {arrays[0].shape[1:]}."
+        )
+    loaded = _images(arrays, source=f"{name} in {folder}")
+    # The two sets have files of the same names and sizes, and are easily taken for each other.
+    if name in ("mnist", "fashion-mnist") and (name == "mnist") == (
+        loaded.checksum == FASHION_CHECKSUM
+    ):
+        raise ValueError(f"the files in {folder} are not those of {name}, going by their checksum.")
+    return loaded
+
+
+def _images(arrays: Sequence[np.ndarray], source: str) -> Images:
+    train_x, train_y, test_x, test_y = arrays
+    shape = train_x.shape[1:]
+    flat = (
+        train_x.reshape(len(train_x), -1).astype(np.float32),
+        train_y.astype(np.int64),
+        test_x.reshape(len(test_x), -1).astype(np.float32),
+        test_y.astype(np.int64),
+    )
+    digest = hashlib.sha256()
+    for array in flat:
+        array.flags.writeable = False
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return Images(*flat, shape=shape, checksum=digest.hexdigest(), source=source)
+
+
+def _unit_pixels(images: np.ndarray, path: Path) -> np.ndarray:
+    if images.dtype == np.uint8:
+        return images.astype(np.float32) / np.float32(255)
+    if images.dtype.kind == "f" and np.all((images >= 0) & (images <= 1)):
+        return images.astype(np.float32)
+    raise ValueError(
+        f"{path} must hold pixels as uint8, or as floats in [0, 1]; got {images.dtype}"
+        + (" outside of them." if images.dtype.kind == "f" else ".")
+    )
+
+
+def _idx_path(folder: Path, file: str) -> Path | None:
+    return next((p for p in (folder / file, folder / f"{file}.gz") if p.is_file()), None)
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """An idx file of unsigned bytes: 0, 0, type, number of axes, big-endian lengths, entries."""
+    try:
+        payload = path.read_bytes()
+        if path.suffix == ".gz":
+            payload = gzip.decompress(payload)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
+    if payload[:3] != b"\x00\x00\x08" or len(payload) < 4:
+        raise ValueError(f"{path} is not an idx file of bytes: it starts with {payload[:4]!r}.")
+    start = 4 + 4 * payload[3]
+    shape = tuple(int(length) for length in np.frombuffer(payload[4:start], ">u4"))
+    wanted = start + int(np.prod(shape, dtype=object))
+    if len(payload) != wanted or len(shape) != payload[3]:
+        raise ValueError(f"{path} must have {wanted} bytes, by its header; got {len(payload)}.")
+    return np.frombuffer(payload, np.uint8, offset=start).reshape(shape)
+
+
+def _read_npz(path: Path) -> list[np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return [archive[name] for name in NPZ_ARRAYS]
+    except KeyError as error:
+        raise ValueError(f"{path} must hold {', '.join(NPZ_ARRAYS)}: {error.args[0]}.") from error
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error

@@ -1,0 +1,252 @@
+"""Compute the missing cells of a stem: check everything first, then run, store and report.
+
+On CPU one cell is computed after another, so that a killed run loses one; on accelerators the
+missing seeds of a config go in one call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from sims import catalogue, compute, storage
+from sims.data import DATA_VARIABLE
+from sims.experiment import SCALES, Experiment, Study
+from theory import arguments
+
+
+@dataclasses.dataclass
+class Row:
+    """What a run did for one label."""
+
+    study: str
+    label: str
+    cells: int
+    computed: int = 0
+    reused: int = 0
+    seconds: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """One cell to be: its row in the report, and what it is the result of."""
+
+    row: Row
+    study: Study
+    config: Any
+    seed: int
+    identity: dict[str, Any]
+    source: str | None
+
+
+class Plan:
+    """A checked run: the cells that are there, and those to compute.
+
+    Attributes:
+      folder: where the cells of the stem lie.
+      rows: one :class:`Row` for each label.
+    """
+
+    def __init__(self, folder: Path, rows: list[Row], jobs: list[_Job]):
+        self.folder = folder
+        self.rows = rows
+        self._jobs = jobs
+
+    @property
+    def total(self) -> int:
+        """The number of cells."""
+        return sum(row.cells for row in self.rows)
+
+    @property
+    def done(self) -> int:
+        """How many of the cells are on the disk by now."""
+        return sum(row.computed + row.reused for row in self.rows)
+
+    def execute(self, progress: bool = True) -> None:
+        """Compute the missing cells.
+
+        Progress is a bar where stderr is a terminal, and a line for each finished label elsewhere.
+        """
+        provenance = storage.provenance()
+        on_cpu = jax.default_backend() == "cpu"
+        terminal = sys.stderr.isatty()
+        with tqdm(
+            total=self.total, initial=self.done, unit="cell", disable=not (progress and terminal)
+        ) as bar:
+            for jobs in _batches(self._jobs, single=on_cpu):
+                row = jobs[0].row
+                bar.set_postfix_str(f"{row.study}/{row.label} seed {jobs[0].seed}")
+                start = time.perf_counter()
+                results = compute.results(
+                    jobs[0].study,
+                    jobs[0].config,
+                    [job.seed for job in jobs],
+                    jobs[0].identity["data"],
+                )
+                seconds = time.perf_counter() - start
+                for job, arrays in zip(jobs, results, strict=True):
+                    storage.write(
+                        self.folder,
+                        job.identity,
+                        arrays,
+                        {
+                            **provenance,
+                            "dims": job.study.dims,
+                            "coords": job.study.coords(job.config),
+                            "source": job.source,
+                            "seconds": seconds / len(jobs),
+                        },
+                    )
+                    row.computed += 1
+                    bar.update()
+                row.seconds += seconds
+                if progress and not terminal and row.computed + row.reused == row.cells:
+                    print(
+                        f"{row.study}/{row.label}: {row.computed} computed in {row.seconds:.1f} s; "
+                        f"{self.done} of {self.total} cells done",
+                        file=sys.stderr,
+                    )
+
+    def report(self) -> str:
+        """A table of the labels, and where the results are."""
+        names = [f"{row.study}/{row.label}" for row in self.rows]
+        width = max(map(len, ["label", *names]))
+        lines = [f"{'label':{width}}  computed  reused  seconds"]
+        for name, row in zip(names, self.rows, strict=True):
+            lines.append(f"{name:{width}}  {row.computed:8}  {row.reused:6}  {row.seconds:7.1f}")
+        return "\n".join([*lines, f"results in {self.folder}"])
+
+
+def run(
+    stem: str,
+    scale: str = "default",
+    folder: str | Path = "results",
+    *,
+    seeds: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    only: Sequence[str] | None = None,
+    data: str | Path | None = None,
+    progress: bool = True,
+) -> Plan:
+    """Compute what is missing of a stem at one scale; arguments and errors as :func:`plan`."""
+    planned = plan(stem, scale, folder, seeds=seeds, overrides=overrides, only=only, data=data)
+    planned.execute(progress)
+    return planned
+
+
+def plan(
+    stem: str,
+    scale: str = "default",
+    folder: str | Path = "results",
+    *,
+    seeds: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    only: Sequence[str] | None = None,
+    data: str | Path | None = None,
+) -> Plan:
+    """See that a run can be done and which cells it lacks; computes nothing yet.
+
+    Args:
+      stem: a name of ``sims.catalogue``.
+      scale: one of ``experiment.SCALES``.
+      folder: the root of the results; the cells lie in its subfolder ``stem``.
+      seeds: instead of the number of seeds that the scale has.
+      overrides: values by field name, for every selected config that has the field.
+      only: the labels to run; all by default.
+      data: where files of images are: ``TWOLAYER_DATA`` of this process from now on.
+
+    Raises:
+      ValueError: naming the argument, for an unknown stem, scale, label or field, for a value that
+        the config rejects, for missing data, or for a folder that cannot be written.
+    """
+    experiment = catalogue.get(stem)
+    selected = _select(experiment, scale, seeds, overrides or {}, only)
+    if data is not None:
+        if not Path(data).is_dir():
+            raise ValueError(f"data must be a folder; got {str(data)!r}.")
+        os.environ[DATA_VARIABLE] = str(data)
+    cells_folder = Path(folder) / stem
+    storage.prepare(cells_folder)
+    compute.forget_inputs()
+    rows, jobs = [], []
+    planned: set[str] = set()
+    for study, label, config, num_seeds in selected:
+        inputs = compute.load_inputs(study, config)
+        row = Row(study.name, label, num_seeds)
+        rows.append(row)
+        for seed in range(num_seeds):
+            checksum = inputs.checksum if inputs else None
+            cell = storage.identity(stem, study.name, study.version, config, seed, checksum)
+            name = storage.cell_name(cell)
+            # Overrides can make two labels the same cell.
+            if name in planned or storage.read(cells_folder, name) is not None:
+                row.reused += 1
+            else:
+                source = inputs.source if inputs else None
+                jobs.append(_Job(row, study, config, seed, cell, source))
+            planned.add(name)
+    return Plan(cells_folder, rows, jobs)
+
+
+def status(stem: str, folder: str | Path = "results") -> dict[str, tuple[int, int]]:
+    """For each scale, how many cells are done and how many there are."""
+    experiment = catalogue.get(stem)
+    stored = storage.Index(Path(folder) / stem)
+    counts = {}
+    for scale in SCALES:
+        cells = [
+            storage.identity(stem, study.name, study.version, config, seed)
+            for study, _, config, num_seeds in experiment.table(scale)
+            for seed in range(num_seeds)
+        ]
+        counts[scale] = (sum(bool(stored.find_all(cell)) for cell in cells), len(cells))
+    return counts
+
+
+def _select(
+    experiment: Experiment,
+    scale: str,
+    seeds: int | None,
+    overrides: Mapping[str, Any],
+    only: Sequence[str] | None,
+) -> list[tuple[Study, str, Any, int]]:
+    table = list(experiment.table(scale))
+    if seeds is not None:
+        arguments.integer("seeds", seeds)
+    for label in only or ():
+        arguments.choice("only", label, dict.fromkeys(label for _, label, _, _ in table))
+    used = set()
+    selected = []
+    for study, label, config, num_seeds in table:
+        if only and label not in only:
+            continue
+        names = {field.name for field in dataclasses.fields(config)} & set(overrides)
+        used |= names
+        changed = dataclasses.replace(config, **{name: overrides[name] for name in names})
+        selected.append((study, label, changed, seeds or num_seeds))
+    if not selected:
+        raise ValueError(f"{experiment.stem} has nothing to run at scale {scale}.")
+    if unused := sorted(set(overrides) - used):
+        fields = {f.name for _, _, config, _ in selected for f in dataclasses.fields(config)}
+        raise ValueError(
+            f"overrides must be fields of the selected configs, {', '.join(sorted(fields))}; "
+            f"got {', '.join(unused)}."
+        )
+    return selected
+
+
+def _batches(jobs: list[_Job], single: bool) -> Iterator[list[_Job]]:
+    """Jobs that go in one call: one, or those of one label."""
+    start = 0
+    for stop in range(1, len(jobs) + 1):
+        if single or stop == len(jobs) or jobs[stop].row is not jobs[start].row:
+            yield jobs[start:stop]
+            start = stop

@@ -129,5 +129,9 @@ def angle(x: Float[Array, "d"], z: Float[Array, "d"]) -> Float[Array, ""]:
     a, b = norm_z * x, norm_x * z
     difference = safe_sqrt(jnp.sum((a - b) ** 2))
     total = safe_sqrt(jnp.sum((a + b) ** 2))
+    # A distance of rounding size has no direction: its gradient would be noise of unit length.
+    rounding = 8 * float(jnp.finfo(difference.dtype).eps)
+    parallel, opposite = difference <= rounding * total, total <= rounding * difference
+    difference, total = jnp.where(parallel, 0, difference), jnp.where(opposite, 0, total)
     degenerate = (norm_x == 0) | (norm_z == 0)
     return 2 * jnp.arctan2(jnp.where(degenerate, 1, difference), jnp.where(degenerate, 1, total))

@@ -13,6 +13,8 @@ with momentum enters through its effective time.
 
 from __future__ import annotations
 
+from typing import Any
+
 import diffrax
 import jax
 import jax.numpy as jnp
@@ -229,7 +231,7 @@ def margin_flow(
     def outputs(factors: Array) -> Array:
         return f0_train + kernel_train @ (y * factors) / n
 
-    def slope(_: Array, factors: Array, __: None) -> Array:
+    def slope(_: Any, factors: Array, __: None) -> Array:
         margin = y * outputs(factors)
         return jax.nn.sigmoid(-margin) if loss == "logistic" else jnp.exp(-margin)
 

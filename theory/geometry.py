@@ -10,27 +10,32 @@ from jaxtyping import Float
 from theory import arguments
 
 
-def unit_rows(v: Float[Array, "n d"]) -> Float[Array, "n d"]:
+def unit_rows(v: Float[Array, "n d"], *, zero: str = "error") -> Float[Array, "n d"]:
     """Rows divided by their Euclidean norms, without a silent floor under the norm.
 
     Rows are scaled by their largest entry first, so that tiny and huge rows keep their direction.
 
     Args:
       v: rows, shape ``(n, d)``.
+      zero: what to do with a zero row, which has no direction: ``"error"`` or ``"keep"`` it zero.
 
     Returns:
-      Rows of length 1; under ``jit`` a zero row gives NaN.
+      Rows of length 1; with ``zero="error"`` under ``jit`` a zero row gives NaN.
 
     Raises:
-      ValueError: for a zero row, which has no direction (outside ``jit``).
+      ValueError: for a zero row with ``zero="error"`` (outside ``jit``).
     """
     v = arguments.matrix("v", v)
-    if not arguments.holds(lambda known: jnp.any(known != 0, axis=1), v):
+    arguments.choice("zero", zero, ("error", "keep"))
+    if zero == "error" and not arguments.holds(lambda known: jnp.any(known != 0, axis=1), v):
         row = int(np.argmin(np.any(np.asarray(v) != 0, axis=1)))
         raise ValueError(f"v must have no zero row, which has no direction; row {row} is zero.")
     largest = jnp.max(jnp.abs(v), axis=1, keepdims=True)
+    if zero == "keep":
+        largest = jnp.where(largest == 0, 1, largest)
     scaled = v / largest
-    return scaled / jnp.linalg.norm(scaled, axis=1, keepdims=True)
+    norms = jnp.linalg.norm(scaled, axis=1, keepdims=True)
+    return scaled / (jnp.where(norms == 0, 1, norms) if zero == "keep" else norms)
 
 
 def row_cosines(u: Float[Array, "n d"], v: Float[Array, "n d"]) -> Float[Array, " n"]:

@@ -58,6 +58,11 @@ def preactivations(p: TwoLayer, x: Float[Array, "n d"]) -> Float[Array, "m n"]:
     return p.w @ x.T + p.b[:, None]
 
 
+def gates(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, "m n"]:
+    r"""Derivatives :math:`\phi'(w_i^T x_n + b_i)` of every unit at every input."""
+    return activations.resolve(gamma).derivative(preactivations(p, x))
+
+
 def forward(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, " n"]:
     """Outputs f(x_n), shape ``(n,)``."""
     return p.a @ activations.resolve(gamma).value(preactivations(p, x))
@@ -67,8 +72,7 @@ def input_gradient(
     p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike
 ) -> Float[Array, "n d"]:
     r"""Gradients :math:`\nabla f(x_n) = \sum_i a_i \phi'(w_i^T x_n + b_i) w_i`, one a row."""
-    gates = activations.resolve(gamma).derivative(preactivations(p, x))
-    return (p.a[:, None] * gates).T @ p.w
+    return (p.a[:, None] * gates(p, x, gamma)).T @ p.w
 
 
 def empirical_gate_kernel(
@@ -80,9 +84,7 @@ def empirical_gate_kernel(
     radius of Theorem W. Shape ``(n, k)``; memory ``m (n + k)``.
     """
     x, z = arguments.pair(x, z)
-    derivative = activations.resolve(gamma).derivative
-    weighted = p.a[:, None] ** 2 * derivative(preactivations(p, x))
-    return weighted.T @ derivative(preactivations(p, z))
+    return (p.a[:, None] ** 2 * gates(p, x, gamma)).T @ gates(p, z, gamma)
 
 
 def empirical_lazy_kernel(

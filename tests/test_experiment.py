@@ -1,0 +1,360 @@
+import dataclasses
+import importlib
+import math
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sims import catalogue, compute, experiment, runner
+from sims.experiment import Claim, Experiment, Study, load, traced
+
+DATA = "TWOLAYER_DATA"
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """The fake stem, registered, with its images in place."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    monkeypatch.setitem(catalogue.STEMS, "fake", "fake_stem")
+    write_images(tmp_path / "data", 0)
+    monkeypatch.setenv(DATA, str(tmp_path / "data"))
+    compute._simulate.clear_cache()
+    module = importlib.import_module("fake_stem")
+    module.TRACES.clear()
+    return module
+
+
+def write_images(folder, seed):
+    folder.mkdir(exist_ok=True)
+    draw = np.random.default_rng(seed)
+    np.savez(
+        folder / "tiny.npz",
+        x_train=draw.integers(0, 256, (6, 2, 2), dtype=np.uint8),
+        y_train=np.arange(6) % 2,
+        x_test=draw.integers(0, 256, (4, 2, 2), dtype=np.uint8),
+        y_test=np.arange(4) % 2,
+    )
+
+
+def smoke(folder, **changes):
+    return runner.run("fake", "smoke", folder, progress=False, **changes)
+
+
+def counts(plan):
+    return {row.label: (row.computed, row.reused) for row in plan.rows}
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("**/*.npz"))}
+
+
+# Claims.
+
+
+@pytest.mark.parametrize(
+    ("kind", "measured", "held"),
+    [
+        ("close", 1.25, True),
+        ("close", 0.75, True),
+        ("close", 1.3, False),
+        ("close", math.nan, False),
+        ("at_least", 9.0, True),
+        ("at_least", 0.75, True),
+        ("at_least", 0.7, False),
+        ("at_least", math.inf, True),
+        ("at_least", math.nan, False),
+        ("at_most", -9.0, True),
+        ("at_most", 1.25, True),
+        ("at_most", 1.3, False),
+        ("at_most", math.nan, False),
+        ("context", 9.0, None),
+        ("context", math.nan, None),
+    ],
+)
+def test_claim_verdicts(kind, measured, held):
+    claim = Claim("a.b", "Section 3", 1.0, measured, tolerance=0.25, kind=kind, note="one seed")
+    assert claim.held is held
+    line = claim.describe()
+    assert "\n" not in line and "a.b" in line and "Section 3; one seed" in line
+    assert line.startswith({True: "held", False: "NOT HELD", None: "context"}[held])
+
+
+def test_claim_arguments_are_checked(rejects):
+    with rejects("kind of claim a must be one of close, at_least, at_most, context; got 'near'"):
+        Claim("a", "s", 1.0, 1.0, kind="near")
+    with rejects("tolerance of claim a must be in [0, inf)"):
+        Claim("a", "s", 1.0, 1.0, tolerance=-1.0)
+
+
+# The contract of a study.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tiny:
+    size: int = 2
+    scale_by: float = traced(1.0)
+
+
+def study(**changes):
+    given = {
+        "name": "t",
+        "config_type": Tiny,
+        "simulate": lambda key, config, inputs: {"x": jnp.ones(config.size) * config.scale_by},
+        "cells": {"smoke": {"a": (Tiny(), 1)}},
+        "dims": {"x": ("i",)},
+        "coords": lambda config: {"i": list(range(config.size))},
+    }
+    return Study(**{**given, **changes})
+
+
+def test_studies_check_their_tables(rejects):
+    with rejects("scale of study t must be one of smoke, default, paper; got 'tiny'"):
+        study(cells={"tiny": {}})
+    with rejects("config of t/a must be a Tiny"):
+        study(cells={"smoke": {"a": ({}, 1)}})
+    with rejects("number of seeds of t/a must be at least 1; got 0"):
+        study(cells={"smoke": {"a": (Tiny(), 0)}})
+    with rejects("config of t/a must be hashable, so a frozen dataclass without lists"):
+        study(cells={"smoke": {"a": (Tiny(size=[2]), 1)}})
+    with rejects("dims of t must leave out the seed axis"):
+        study(dims={"x": ("seed", "i")})
+    reserved = dataclasses.make_dataclass("Reserved", [("data", str, "")], frozen=True)
+    with rejects("fields of Reserved must not be called scale, seeds, results, data"):
+        study(config_type=reserved, cells={})
+    with rejects("studies of s must have distinct names; got ['t', 't']"):
+        Experiment("s", "title", (study(), study()), claims=lambda results: [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dims": {"y": ("i",)}}, "results of t must be y, as its dims say; got x"),
+        ({"dims": {"x": ("j",)}}, "coords of t must have j, for x"),
+        ({"dims": {"x": ()}}, "result x of t must have shape (), axes ; got (2,)"),
+        ({"coords": lambda _: {"i": [1]}}, "result x of t must have shape (1,), axes i; got (2,)"),
+    ],
+)
+def test_results_that_are_not_as_declared_are_rejected(rejects, changes, words):
+    with rejects(words):
+        compute.results(study(**changes), Tiny(), [0], None)
+
+
+def test_map_seeds_is_the_same_on_both_kinds_of_device(monkeypatch):
+    keys = jax.random.split(jax.random.key(0), 3)
+
+    def draw(key):
+        return {"x": jax.random.normal(key, (2,))}
+
+    one_by_one = experiment.map_seeds(draw, keys)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    np.testing.assert_array_equal(experiment.map_seeds(draw, keys)["x"], one_by_one["x"])
+
+
+def test_traced_numbers_do_not_change_the_dtype():
+    def simulate(key, config, inputs):
+        assert config.scale_by.weak_type
+        return {"x": jnp.ones(config.size, jnp.float32) * config.scale_by}
+
+    [result] = compute.results(study(simulate=simulate), Tiny(scale_by=3), [0], None)
+    assert result["x"].dtype == np.float32 and result["x"].tolist() == [3, 3]
+
+
+# Running and reading back.
+
+
+def test_results_are_those_of_the_function(fake, tmp_path):
+    smoke(tmp_path)
+    results = load("fake", "smoke", tmp_path)
+    assert list(results) == [
+        ("walk", "gamma 0.0"),
+        ("walk", "gamma 0.25"),
+        ("walk", "gamma 0.5"),
+        ("pixels", "tiny"),
+    ]
+    run = results["walk", "gamma 0.25"]
+    assert run.config == fake.WalkConfig(gamma=0.25) and run.seeds == (0, 1)
+    assert run.dims == {"outer": ("seed", "rate", "unit"), "mean": ("seed",)}
+    assert run.coords == {"seed": [0, 1], "rate": [1.0, 0.1], "unit": [0, 1, 2]}
+    assert run.arrays["outer"].dtype == np.float32
+    for seed in run.seeds:
+        steps = np.sin(jax.random.normal(jax.random.key(seed), (3,), jnp.float32) + 0.25)
+        outer = np.array([[1.0], [0.1]]) * steps
+        np.testing.assert_allclose(run.arrays["outer"][seed], outer, rtol=1e-6)
+        np.testing.assert_allclose(run.arrays["mean"][seed], outer.mean(), rtol=1e-5)
+        sidecar = run.sidecars[seed]
+        assert sidecar["cell"]["seed"] == seed and sidecar["source"] is None
+        assert sidecar["cell"]["config"]["gamma"] == 0.25 and sidecar["seconds"] > 0
+    assert [each.label for each in results.runs("walk")] == ["gamma 0.0", "gamma 0.25", "gamma 0.5"]
+    with pytest.raises(ValueError, match="study must be one of walk, pixels; got 'run'"):
+        results.runs("run")
+    pixels = results["pixels", "tiny"]
+    assert pixels.arrays["sums"].shape == (1, 4)
+    assert pixels.sidecars[0]["source"].startswith("tiny in ")
+    [claim] = fake.EXPERIMENT.claims(results)
+    assert claim.held
+
+
+def test_configs_of_one_shape_share_a_compile(fake, tmp_path):
+    smoke(tmp_path, only=["gamma 0.0", "gamma 0.25", "gamma 0.5"])
+    assert fake.TRACES == ["walk"]
+    smoke(tmp_path, only=["gamma 0.0"], overrides={"gamma": 0, "rates": (3, 0.5)})
+    assert fake.TRACES == ["walk"]
+    smoke(tmp_path, only=["gamma 0.0"], overrides={"rates": (3.0,)})
+    assert fake.TRACES == ["walk"] * 2
+    smoke(tmp_path, only=["gamma 0.0"], overrides={"width": 4})
+    assert fake.TRACES == ["walk"] * 3
+
+
+def test_what_is_done_is_not_done_again(fake, tmp_path):
+    first = smoke(tmp_path)
+    assert counts(first)["gamma 0.0"] == (2, 0) and first.done == first.total == 7
+    before = contents(tmp_path / "fake")
+    again = smoke(tmp_path)
+    assert counts(again) == {label: (0, total) for label, (total, _) in counts(first).items()}
+    more = smoke(tmp_path, seeds=3)
+    assert counts(more)["gamma 0.0"] == (1, 2)
+    after = contents(tmp_path / "fake")
+    assert before.items() < after.items()
+    assert smoke(tmp_path / "elsewhere").done == 7
+    assert contents(tmp_path / "elsewhere") == before
+
+
+def test_a_damaged_cell_is_named_and_made_again(fake, tmp_path):
+    smoke(tmp_path)
+    intact = contents(tmp_path)
+    npz, other = sorted((tmp_path / "fake").glob("*.npz"))[:2]
+    npz.write_bytes(npz.read_bytes()[:-20])
+    sidecar = other.with_suffix(".json")
+    sidecar.write_bytes(sidecar.read_bytes().replace(b'"seed": ', b'"seed": 1'))
+    with pytest.warns(UserWarning) as told, pytest.raises(ValueError, match="are incomplete"):
+        load("fake", "smoke", tmp_path)
+    assert {npz.name, sidecar.name} <= {Path(str(w.message).split()[0]).name for w in told}
+    with pytest.warns(UserWarning, match="is damaged and not used"):
+        assert sum(row.computed for row in smoke(tmp_path).rows) == 2
+    assert contents(tmp_path) == intact
+    assert len(load("fake", "smoke", tmp_path)) == 4
+
+
+def test_load_names_what_is_missing_and_the_command(fake, tmp_path):
+    smoke(tmp_path, only=["gamma 0.0", "tiny"])
+    with pytest.raises(ValueError) as error:
+        load("fake", "smoke", tmp_path)
+    assert "walk/gamma 0.25 seed 0, walk/gamma 0.25 seed 1, walk/gamma 0.5 seed 0 and 1 more" in (
+        str(error.value)
+    )
+    command = f"python -m sims run fake --scale smoke --results {tmp_path}"
+    assert str(error.value).endswith(command)
+    with pytest.raises(ValueError, match="scale must be one of smoke, default, paper; got 'big'"):
+        load("fake", "big", tmp_path)
+    with pytest.raises(ValueError, match="stem must be one of perturbation.wide.*; got 'no'"):
+        load("no", "smoke", tmp_path)
+
+
+def test_overridden_cells_are_kept_apart(fake, tmp_path):
+    smoke(tmp_path)
+    plan = smoke(tmp_path, overrides={"gamma": 0.125, "width": 2})
+    # The labels differed in gamma alone: they are one config now, computed once.
+    assert counts(plan) == {
+        "gamma 0.0": (2, 0),
+        "gamma 0.25": (0, 2),
+        "gamma 0.5": (0, 2),
+        "tiny": (1, 0),
+    }
+    results = load("fake", "smoke", tmp_path)
+    assert results["walk", "gamma 0.5"].config.gamma == 0.5
+    assert results["walk", "gamma 0.5"].arrays["outer"].shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"overrides": {"gamma": 1.5}}, "gamma must be in [0, 1); got 1.5"),
+        ({"overrides": {"depth": 1}}, "overrides must be fields of the selected configs, gamma, "),
+        (
+            {"overrides": {"width": 1}, "only": ["tiny"]},
+            "overrides must be fields of the selected configs, gamma, images; got width",
+        ),
+        ({"only": ["huge"]}, "only must be one of gamma 0.0, gamma 0.25, gamma 0.5, tiny"),
+        ({"seeds": 0}, "seeds must be at least 1; got 0"),
+        ({"data": "/nowhere"}, "data must be a folder; got '/nowhere'"),
+    ],
+)
+def test_wrong_arguments_are_named_before_anything_is_made(fake, tmp_path, rejects, changes, words):
+    with rejects(words):
+        smoke(tmp_path / "new", **changes)
+    assert not (tmp_path / "new").exists() and not fake.TRACES
+
+
+def test_missing_data_and_unwritable_folders_stop_a_run_before_it_computes(
+    fake, tmp_path, monkeypatch, rejects
+):
+    (tmp_path / "file").touch()
+    with rejects("file/fake cannot be written"):
+        smoke(tmp_path / "file")
+    monkeypatch.delenv(DATA)
+    with rejects("data 'tiny' not found"):
+        smoke(tmp_path)
+    assert not fake.TRACES and not contents(tmp_path / "fake")
+
+
+def test_a_changed_data_set_gives_new_cells(fake, tmp_path, monkeypatch, rejects):
+    smoke(tmp_path, only=["tiny"])
+    write_images(tmp_path / "data 2", 1)
+    # `run` sets the variable for the process; here it is to end with the test.
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    assert counts(smoke(tmp_path, only=["tiny"], data=tmp_path / "data 2")) == {"tiny": (1, 0)}
+    assert len(contents(tmp_path / "fake")) == 2
+    assert runner.status("fake", tmp_path) == {"smoke": (1, 7), "default": (0, 24), "paper": (0, 1)}
+    with rejects("several versions of the data"):
+        load("fake", "smoke", tmp_path)
+
+
+def test_data_that_changes_during_a_run_is_noticed(fake, tmp_path, monkeypatch, rejects):
+    plan = runner.plan("fake", "smoke", tmp_path, only=["tiny"])
+    write_images(tmp_path / "data 2", 1)
+    monkeypatch.setenv(DATA, str(tmp_path / "data 2"))
+    compute.forget_inputs()
+    with rejects("data of pixels changed during the run: tiny in "):
+        plan.execute(progress=False)
+
+
+def test_results_can_be_read_where_the_data_is_not(fake, tmp_path, monkeypatch):
+    smoke(tmp_path)
+    monkeypatch.delenv(DATA)
+    assert load("fake", "smoke", tmp_path)["pixels", "tiny"].arrays["sums"].shape == (1, 4)
+
+
+def test_accelerators_take_all_seeds_of_a_config_at_once(fake, tmp_path, monkeypatch):
+    smoke(tmp_path / "cpu")
+    calls = []
+    results = compute.results
+    monkeypatch.setattr(
+        compute, "results", lambda *args: calls.append(len(args[2])) or results(*args)
+    )
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    compute._simulate.clear_cache()
+    smoke(tmp_path / "gpu")
+    assert calls == [2, 2, 2, 1]
+    for key, run in load("fake", "smoke", tmp_path / "cpu").items():
+        for name, array in load("fake", "smoke", tmp_path / "gpu")[key].arrays.items():
+            np.testing.assert_allclose(array, run.arrays[name], rtol=1e-6)
+
+
+def test_progress_is_a_line_for_each_label_without_a_terminal(fake, tmp_path, capsys):
+    plan = runner.run("fake", "smoke", tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "walk/gamma 0.0",
+        "walk/gamma 0.25",
+        "walk/gamma 0.5",
+        "pixels/tiny",
+    ]
+    assert lines[-1].endswith("7 of 7 cells done")
+    report = plan.report().splitlines()
+    assert report[0].split() == ["label", "computed", "reused", "seconds"]
+    assert report[1].split()[:4] == ["walk/gamma", "0.0", "2", "0"]
+    assert report[-1] == f"results in {tmp_path / 'fake'}"

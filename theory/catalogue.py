@@ -1,0 +1,39 @@
+"""Every theorem of every wing, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from theory.perturbation import wide_agreement, wide_theorems
+from theory.theorem import Theorem
+
+THEOREMS: dict[str, Theorem] = {
+    theorem.name: theorem
+    for module in (wide_theorems, wide_agreement)
+    for theorem in module.THEOREMS
+}
+# Wing of each stem, so that a whole wing can be asked for by its name.
+WINGS = {"perturbation": ("wide",)}
+
+
+def select(names: Sequence[str]) -> list[Theorem]:
+    """Theorems by full name (``wide.width``), stem (``wide``) or wing; all when names are empty.
+
+    Raises:
+      ValueError: for a name that fits nothing.
+    """
+    if not names:
+        return list(THEOREMS.values())
+    chosen: dict[str, Theorem] = {}
+    for name in names:
+        stems = WINGS.get(name, (name.removeprefix("perturbation."),))
+        found = {
+            key: theorem
+            for key, theorem in THEOREMS.items()
+            if key in stems or key.split(".")[0] in stems
+        }
+        if not found:
+            allowed = [*WINGS, *dict.fromkeys(key.split(".")[0] for key in THEOREMS), *THEOREMS]
+            raise ValueError(f"NAME must be one of {', '.join(allowed)}; got {name!r}.")
+        chosen |= found
+    return list(chosen.values())

@@ -1,4 +1,4 @@
-"""The command ``python -m sims``: list the stems, run one, see what is done."""
+"""The command ``python -m sims``: list the stems, run one, see how far it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import io
+import itertools
 import operator
 import os
 import signal
@@ -45,9 +47,9 @@ class Options:
     """Labels to run; all by default."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 2 after a message on wrong input."""
-    parser = _Parser(prog="python -m sims", description=__doc__.split(":", 1)[1].strip())
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; wrong input ends it with one line and exit status 2."""
+    parser = _Parser(prog="python -m sims", description="Simulations and their results.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="{list,run,status}")
     commands.add_parser("list", help="the stems and what they are about")
     run = commands.add_parser(
@@ -56,23 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=f"{Options.__doc__} Options: python -m sims run STEM --help.",
     )
     run.add_argument("stem", metavar="STEM", help=f"one of {', '.join(catalogue.STEMS)}")
-    run.add_argument("options", metavar="...", nargs=argparse.REMAINDER, help="see STEM --help")
+    rest = run.add_argument("options", nargs=argparse.REMAINDER, help="see STEM --help")
+    rest.required = False
     status = commands.add_parser("status", help="how many cells are done, for each scale")
     status.add_argument("stem", metavar="STEM", nargs="?", help="all stems by default")
     status.add_argument("--results", type=Path, default=FOLDER, help="root folder of the results")
     given = parser.parse_args(arguments)
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
-    try:
-        if given.command == "list":
-            _list()
-        elif given.command == "run":
-            _run(given.stem, given.options)
-        else:
-            _status([given.stem] if given.stem else list(catalogue.STEMS), given.results)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    if given.command == "list":
+        _list()
+    elif given.command == "run":
+        _run(given.stem, given.options)
+    else:
+        _status([given.stem] if given.stem else list(catalogue.STEMS), given.results)
 
 
 def _list() -> None:
@@ -84,33 +82,40 @@ def _list() -> None:
 def _status(stems: Sequence[str], folder: Path) -> None:
     from sims import runner
 
+    with _wrong_input():
+        counts = {stem: runner.status(stem, folder) for stem in stems}
     width = max(map(len, ["stem", *stems]))
     print(f"{'stem':{width}}  scale     done  total")
-    for stem in stems:
-        for scale, (done, total) in runner.status(stem, folder).items():
+    for stem, scales in counts.items():
+        for scale, (done, total) in scales.items():
             print(f"{stem:{width}}  {scale:8}  {done:4}  {total:5}")
 
 
 def _run(stem: str, tokens: Sequence[str]) -> None:
     with _stopping() as tell:
-        experiment = catalogue.get(stem)
-        options, overrides = _parse(experiment, tokens)
-        from sims import runner
-        from theory import runtime
-
-        runtime.configure()
-        plan = runner.plan(
-            stem,
-            options.scale,
-            options.results,
-            seeds=options.seeds,
-            overrides=overrides,
-            only=options.only,
-            data=options.data,
-        )
+        with _wrong_input():
+            plan = _plan(stem, tokens)
         tell(plan)
         plan.execute()
     print(plan.report())
+
+
+def _plan(stem: str, tokens: Sequence[str]) -> runner.Plan:
+    experiment = catalogue.get(stem)
+    options, overrides = _parse(experiment, tokens)
+    from sims import runner
+    from theory import runtime
+
+    runtime.configure()
+    return runner.plan(
+        stem,
+        options.scale,
+        options.results,
+        seeds=options.seeds,
+        overrides=overrides,
+        only=options.only,
+        data=options.data,
+    )
 
 
 def _parse(experiment: Experiment, tokens: Sequence[str]) -> tuple[Options, dict[str, Any]]:
@@ -144,13 +149,14 @@ def _parse(experiment: Experiment, tokens: Sequence[str]) -> tuple[Options, dict
         parse(args=["--help"])
     kinds_by_name = {**typing.get_type_hints(Options), **allowed}
     starts = [i for i, token in enumerate(tokens) if token.startswith("--")]
-    for start, stop in zip(starts, [*starts[1:], len(tokens)], strict=True):
+    for start, stop in itertools.pairwise([*starts, len(tokens)]):
         option, *values = [*tokens[start].split("=", 1), *tokens[start + 1 : stop]]
         name = option.removeprefix("--").replace("-", "_")
         if name not in kinds_by_name:
             continue
         try:
-            parse(args=tokens[start:stop], console_outputs=False)
+            with contextlib.redirect_stderr(io.StringIO()):
+                parse(args=tokens[start:stop])
         except SystemExit:
             came = " ".join(values) or "nothing"
             raise ValueError(
@@ -216,6 +222,16 @@ def _stopping() -> Iterator[typing.Callable[[runner.Plan], None]]:
         writer.close()
 
 
+@contextlib.contextmanager
+def _wrong_input() -> Iterator[None]:
+    """Errors that tell the user what to change, unlike those of a computation."""
+    try:
+        yield
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 class _Parser(argparse.ArgumentParser):
     """One line for wrong input, as for all other errors of the command."""
 
@@ -224,4 +240,4 @@ class _Parser(argparse.ArgumentParser):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

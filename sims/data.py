@@ -11,7 +11,9 @@ import dataclasses
 import functools
 import gzip
 import hashlib
+import math
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -102,8 +104,9 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
     if name == "fashion-mnist" and not path:
         folders.insert(1, FASHION_FOLDER)
     for folder in folders:
-        if (folder / f"{name}.npz").is_file() or any(_idx_path(folder, f) for f in IDX_FILES):
-            return _from_folder(name, folder.resolve())
+        if files := _files(name, folder):
+            stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+            return _from_files(name, tuple(path.resolve() for path in files), stamps)
     install = "install Debian's dataset-fashion-mnist, or " if name == "fashion-mnist" else ""
     looked = f"; looked in {', '.join(map(str, folders))}" if folders else ""
     raise ValueError(
@@ -157,17 +160,26 @@ def _digits() -> Images:
     )
 
 
-# Two sets of the size of MNIST take half a gigabyte.
-@functools.lru_cache(maxsize=2)
-def _from_folder(name: str, folder: Path) -> Images:
+def _files(name: str, folder: Path) -> list[Path]:
+    """The files of a set that are in a folder: one ``.npz``, or up to four idx files."""
     npz = folder / f"{name}.npz"
     if npz.is_file():
-        files, arrays = [npz] * 4, _read_npz(npz)
+        return [npz]
+    choices = ((folder / file, folder / f"{file}.gz") for file in IDX_FILES)
+    return [path for both in choices for path in both if path.is_file()]
+
+
+# Two sets of the size of MNIST take half a gigabyte. The stamps notice files that were replaced.
+@functools.lru_cache(maxsize=2)
+def _from_files(name: str, paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> Images:
+    folder = paths[0].parent
+    if paths[0].suffix == ".npz":
+        files, arrays = [paths[0]] * 4, _read_npz(paths[0])
     else:
-        found = [(_idx_path(folder, file), file) for file in IDX_FILES]
-        if missing := [file for path, file in found if path is None]:
+        by_name = {path.name.removesuffix(".gz"): path for path in paths}
+        if missing := [file for file in IDX_FILES if file not in by_name]:
             raise ValueError(f"data {name!r} in {folder} lacks {', '.join(missing)} (or .gz).")
-        files = [path for path, _ in found if path is not None]
+        files = [by_name[file] for file in IDX_FILES]
         arrays = [_read_idx(path) for path in files]
     for i in (0, 2):
         images, labels = arrays[i : i + 2]
@@ -226,10 +238,6 @@ def _unit_pixels(images: np.ndarray, path: Path) -> np.ndarray:
     )
 
 
-def _idx_path(folder: Path, file: str) -> Path | None:
-    return next((p for p in (folder / file, folder / f"{file}.gz") if p.is_file()), None)
-
-
 def _read_idx(path: Path) -> np.ndarray:
     """An idx file of unsigned bytes: 0, 0, type, number of axes, big-endian lengths, entries."""
     try:
@@ -238,12 +246,14 @@ def _read_idx(path: Path) -> np.ndarray:
             payload = gzip.decompress(payload)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from error
-    if payload[:3] != b"\x00\x00\x08" or len(payload) < 4:
+    if len(payload) < 4 or payload[:3] != b"\x00\x00\x08" or payload[3] not in range(1, 5):
         raise ValueError(f"{path} is not an idx file of bytes: it starts with {payload[:4]!r}.")
     start = 4 + 4 * payload[3]
-    shape = tuple(int(length) for length in np.frombuffer(payload[4:start], ">u4"))
-    wanted = start + int(np.prod(shape, dtype=object))
-    if len(payload) != wanted or len(shape) != payload[3]:
+    if len(payload) < start:
+        raise ValueError(f"{path} must have a header of {start} bytes; got {len(payload)}.")
+    shape = struct.unpack(f">{payload[3]}I", payload[4:start])
+    wanted = start + math.prod(shape)
+    if len(payload) != wanted:
         raise ValueError(f"{path} must have {wanted} bytes, by its header; got {len(payload)}.")
     return np.frombuffer(payload, np.uint8, offset=start).reshape(shape)
 

@@ -90,6 +90,13 @@ class Study:
                         f"config of {self.name}/{label} must be a {self.config_type.__name__}; "
                         f"got {config!r:.80}."
                     )
+                try:
+                    hash(config)
+                except TypeError as error:
+                    raise ValueError(
+                        f"config of {self.name}/{label} must be hashable, so a frozen dataclass "
+                        f"without lists or arrays: {error}."
+                    ) from error
                 arguments.integer(f"number of seeds of {self.name}/{label}", num_seeds)
 
 

@@ -1,0 +1,134 @@
+import operator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from theory import arguments
+
+# (check, words of its message); one row for every way in which a value can be wrong.
+WRONG = {
+    "no array": (lambda: arguments.array("x", object()), "x must be an array of numbers; got <obj"),
+    "ragged array": (lambda: arguments.array("x", [[1.0], [1.0, 2.0]]), "x must be an array of"),
+    "complex array": (lambda: arguments.array("x", 1j), "x must be real; got dtype complex"),
+    "NaN": (lambda: arguments.array("x", [1.0, jnp.nan]), "x must be finite; got NaN"),
+    "infinity": (lambda: arguments.array("x", [-jnp.inf]), "x must be finite"),
+    "vector for matrix": (
+        lambda: arguments.matrix("x", jnp.ones(3)),
+        "x must be a non-empty matrix (N, d); got shape (3,).",
+    ),
+    "empty matrix": (lambda: arguments.matrix("x", jnp.ones((0, 2))), "got shape (0, 2)."),
+    "no columns": (lambda: arguments.matrix("x", jnp.ones((2, 0))), "got shape (2, 0)."),
+    "rows": (
+        lambda: arguments.matrix("x", jnp.ones((2, 3)), rows=4),
+        "x must have 4 rows; got shape (2, 3).",
+    ),
+    "columns": (
+        lambda: arguments.matrix("x", jnp.ones((2, 3)), columns=4),
+        "x must have 4 columns; got shape (2, 3).",
+    ),
+    "pair": (
+        lambda: arguments.pair(jnp.ones((2, 3)), jnp.ones((5, 4))),
+        "x and z must have the same number of columns; got shapes (2, 3) and (5, 4).",
+    ),
+    "pair by name": (
+        lambda: arguments.pair(jnp.ones((2, 3)), jnp.ones(4), ("at", "r")),
+        "r must be a non-empty matrix",
+    ),
+    "matrix for vector": (
+        lambda: arguments.vector("v", jnp.ones((2, 3))),
+        "v must be a non-empty vector; got shape (2, 3).",
+    ),
+    "empty vector": (lambda: arguments.vector("v", []), "v must be a non-empty vector"),
+    "length": (
+        lambda: arguments.vector("v", jnp.ones(3), length=4),
+        "v must have length 4; got 3.",
+    ),
+    "labels": (
+        lambda: arguments.labels("y", [1, 0, -1, 2]),
+        "y must hold only -1 and +1; got [0.0, 2.0].",
+    ),
+    "number in words": (lambda: arguments.number("eps", "1"), "eps must be a number; got '1'."),
+    "no number": (lambda: arguments.number("eps", None), "eps must be a number; got None."),
+    "object for number": (
+        lambda: arguments.number("eps", object()),
+        "eps must be a number; got <object",
+    ),
+    "too low": (
+        lambda: arguments.number("eps", -0.5, low=0.0),
+        "eps must be in [0, inf); got -0.5.",
+    ),
+    "too high": (lambda: arguments.number("eps", 3, high=2), "eps must be in (-inf, 2]; got 3."),
+    "at open ends": (
+        lambda: arguments.number("eps", 1.0, low=0, high=1, open_low=True, open_high=True),
+        "eps must be in (0, 1); got 1.0.",
+    ),
+    "at the open low end": (
+        lambda: arguments.number("eps", 0.0, low=0, high=1, open_low=True),
+        "eps must be in (0, 1]; got 0.0.",
+    ),
+    "NaN number": (lambda: arguments.number("eps", np.nan), "eps must be in (-inf, inf)"),
+    "one of many": (
+        lambda: arguments.number("eps", np.array([1.0, -1.0]), low=0.0),
+        "eps must be in [0, inf); got [ 1. -1.].",
+    ),
+    "slope one": (lambda: arguments.slope(1.0), "gamma must be in [0, 1); got 1.0."),
+    "slope below": (lambda: arguments.slope(-0.1), "gamma must be in [0, 1); got -0.1."),
+    "fraction": (lambda: arguments.integer("m", 2.0), "m must be an integer; got 2.0."),
+    "integer": (lambda: arguments.integer("m", 0), "m must be at least 1; got 0."),
+    "choice": (
+        lambda: arguments.choice("loss", "hinge", ("identity", "logistic")),
+        "loss must be one of identity, logistic; got 'hinge'.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_message_names_the_argument_and_what_came(case, rejects):
+    check, words = WRONG[case]
+    with rejects(words):
+        check()
+
+
+def test_arrays_keep_floating_dtypes_and_make_floats_of_the_rest():
+    assert arguments.array("x", jnp.ones(2, jnp.float32)).dtype == jnp.float32
+    assert arguments.array("x", jnp.ones(2, jnp.bfloat16)).dtype == jnp.bfloat16
+    assert arguments.array("x", [1, 2]).dtype == jnp.float64
+    assert arguments.array("x", [True]).dtype == jnp.float64
+
+
+def test_good_values_come_back():
+    matrix = jnp.arange(6.0).reshape(2, 3)
+    assert arguments.matrix("x", matrix, rows=2, columns=3) is matrix
+    first, second = arguments.pair(matrix, matrix[:1])
+    assert first.shape == (2, 3) and second.shape == (1, 3)
+    np.testing.assert_array_equal(arguments.labels("y", [1, -1], length=2), [1.0, -1.0])
+    assert arguments.number("eps", 0.0, low=0.0, high=0.0) == 0.0
+    assert arguments.slope(0) == 0
+    assert arguments.integer("m", np.int64(3)) == 3
+    assert arguments.integer("m", 0, low=0) == 0
+    assert arguments.choice("loss", "identity", ("identity",)) == "identity"
+
+
+def test_traced_values_pass_and_shapes_are_still_checked():
+    @jax.jit
+    def unchecked(x, y, eps):
+        arguments.matrix("x", x)
+        arguments.labels("y", y)
+        return arguments.number("eps", eps, low=0.0) + jnp.sum(x) + jnp.sum(y)
+
+    assert jnp.isnan(unchecked(jnp.full((1, 1), jnp.nan), jnp.array([3.0]), -1.0))
+    with pytest.raises(ValueError, match="x must be a non-empty matrix"):
+        unchecked(jnp.ones(2), jnp.ones(2), 1.0)
+
+
+def test_constants_that_a_traced_function_closes_over_are_checked():
+    wrong = jnp.array([0.0])
+    with pytest.raises(ValueError, match="y must hold only"):
+        jax.jit(lambda x: x + arguments.labels("y", wrong))(jnp.ones(1))
+
+
+def test_holds_reads_values_that_are_known():
+    assert arguments.holds(operator.gt, jnp.array([2, 3]), 1)
+    assert not arguments.holds(operator.gt, jnp.array([1, 2]), 1)

@@ -71,10 +71,13 @@ def _static(config: Any) -> Any:
 
 def _traced(config: Any) -> dict[str, Any]:
     """The traced fields as Python numbers and tuples of them, which JAX types weakly."""
-    values = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         if "traced" in field.metadata:
             value, default = getattr(config, field.name), field.default
+            if isinstance(value, str):
+                values[field.name] = field.metadata["words"].index(value)
+                continue
             floating = isinstance(default[0] if isinstance(default, tuple) else default, float)
             convert = float if floating else lambda number: number
             is_tuple = isinstance(value, tuple)

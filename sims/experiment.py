@@ -27,15 +27,16 @@ KINDS = ("close", "at_least", "at_most", "context")
 RESERVED = ("scale", "seeds", "results", "data", "only", "help")
 
 
-def traced(default: Any) -> Any:
-    """A config field, a number or a tuple of numbers, that enters the simulation as an array.
+def traced(default: Any, words: tuple[str, ...] = ()) -> Any:
+    """A config field that enters the simulation as an array: a number, a tuple of numbers, a word.
 
     Configs that differ only in traced fields, with tuples of the same lengths, share one compile.
     Inside ``simulate`` a number is a scalar and a tuple a vector, both weakly typed, so that they
-    follow the dtype of what they meet, as Python numbers do. Where the default is a float, integers
-    become floats. All other fields are static: part of the compiled program.
+    follow the dtype of what they meet, as Python numbers do; one of ``words`` is its index. Where
+    the default is a float, integers become floats. All other fields are static: part of the
+    compiled program.
     """
-    return dataclasses.field(default=default, metadata={"traced": True})
+    return dataclasses.field(default=default, metadata={"traced": True, "words": words})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -106,6 +106,13 @@ def number(
     return value
 
 
+def scalar(name: str, value: Any, **interval: Any) -> Any:
+    """One finite number in an interval, given as for :func:`number`."""
+    if jnp.ndim(value) != 0:
+        raise ValueError(f"{name} must be a scalar (batch by jax.vmap); got shape {value.shape}.")
+    return number(name, value, **interval)
+
+
 def slope(value: Any) -> Any:
     """The slope of a leaky ReLU: ``0 <= gamma < 1``."""
     return number("gamma", value, low=0.0, high=1.0, open_high=True)

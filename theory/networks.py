@@ -44,12 +44,8 @@ def init_two_layer(
     """
     d, m = arguments.integer("d", d), arguments.integer("m", m)
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
-    key_w, key_b, key_a = jax.random.split(key, 3)
-    return TwoLayer(
-        w=jax.random.normal(key_w, (m, d), dtype) * d**-0.5,
-        b=jax.random.normal(key_b, (m,), dtype),
-        a=jax.random.normal(key_a, (m,), dtype) * m**-0.5,
-    )
+    normal = jax.random.normal(key, (m, d + 2), dtype)
+    return TwoLayer(w=normal[:, :d] * d**-0.5, b=normal[:, d], a=normal[:, d + 1] * m**-0.5)
 
 
 def preactivations(p: TwoLayer, x: Float[Array, "n d"]) -> Float[Array, "m n"]:

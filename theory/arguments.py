@@ -108,8 +108,10 @@ def number(
 
 def scalar(name: str, value: Any, **interval: Any) -> Any:
     """One finite number in an interval, given as for :func:`number`."""
-    if jnp.ndim(value) != 0:
-        raise ValueError(f"{name} must be a scalar (batch by jax.vmap); got shape {value.shape}.")
+    if np.ndim(value) != 0:
+        raise ValueError(
+            f"{name} must be a scalar (batch by jax.vmap); got shape {np.shape(value)}."
+        )
     return number(name, value, **interval)
 
 

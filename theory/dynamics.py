@@ -48,10 +48,9 @@ def effective_weights(
     Source: [derived], spec section 1.
     """
     steps = arguments.integer("steps", steps, low=0)
-    arguments.number("beta", beta, low=0.0, high=1.0, open_high=True)
+    arguments.scalar("beta", beta, low=0.0, high=1.0, open_high=True)
     arguments.number("lr", lr, low=0.0)
-    rates = jnp.asarray(lr)
-    rates = rates.astype(jnp.result_type(rates, jnp.float32))
+    rates = arguments.array("lr", lr)
     if rates.ndim > 1 or (rates.ndim == 1 and rates.shape[0] != steps):
         raise ValueError(f"lr must be a number or have length steps={steps}; got {rates.shape}.")
     rates = jnp.broadcast_to(rates, (steps,))

@@ -63,8 +63,8 @@ class Rule(NamedTuple):
     def check(self) -> Rule:
         """Itself, or a ``ValueError`` that names the argument."""
         arguments.choice("loss", self.loss, LOSSES)
-        arguments.number("lr", self.lr, low=0.0)
-        arguments.number("beta", self.beta, low=0.0, high=1.0, open_high=True)
+        arguments.scalar("lr", self.lr, low=0.0)
+        arguments.scalar("beta", self.beta, low=0.0, high=1.0, open_high=True)
         if self.scheduler not in (None, "plateau"):
             raise ValueError(f"scheduler must be None or 'plateau'; got {self.scheduler!r}.")
         return self

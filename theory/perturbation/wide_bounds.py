@@ -31,7 +31,7 @@ def width_radius(m: int, pairs: int, delta: float | Float[Array, ""]) -> Float[A
       delta: failure probability in (0, 1).
     """
     m, pairs = arguments.integer("m", m), arguments.integer("pairs", pairs)
-    arguments.number("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
+    arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     u = jnp.log(2 * pairs / jnp.asarray(delta))
     return jnp.sqrt(4.5 * u / m) + 2 * u / m
 
@@ -58,7 +58,7 @@ def flip_mass(
       tau: effective time, non-negative.
       B: :func:`mean_norm` of the training samples.
     """
-    arguments.number("tau", tau, low=0.0)
+    arguments.scalar("tau", tau, low=0.0)
     pre = networks.preactivations(p, x)
     reach = tau * jnp.abs(p.a)[:, None] * B * _lengths(x)[None, :]
     return p.a**2 @ (jnp.abs(pre) <= reach).astype(pre.dtype)
@@ -77,7 +77,7 @@ def expected_flip_mass(
     Arguments as in :func:`flip_mass`; m is the width.
     """
     x = arguments.matrix("x", x)
-    arguments.number("tau", tau, low=0.0)
+    arguments.scalar("tau", tau, low=0.0)
     m = arguments.integer("m", m)
     return 4 / jnp.pi * tau * B * _lengths(x) / (kernels.aug_norm(x) * float(m) ** 0.5)
 
@@ -204,7 +204,7 @@ def label_noise_radius(
     """
     e = arguments.matrix("e", e)
     n, points = e.shape
-    arguments.number("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
+    arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     log = jnp.log(2 * points / jnp.asarray(delta, e.dtype))
     if not balanced:
         return jnp.sqrt(2 * log * jnp.sum(e**2, axis=0)) / n
@@ -223,7 +223,7 @@ def initial_output_radius(
     at all k points at once with probability at least :math:`1-\delta`.
     """
     z = arguments.matrix("z", z)
-    arguments.number("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
+    arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     log = jnp.log(2 * z.shape[0] / jnp.asarray(delta, z.dtype))
     return kernels.aug_norm(z) * jnp.sqrt((1 + arguments.slope(gamma) ** 2) * log)
 
@@ -277,8 +277,8 @@ def agreement_certificate(
       extra_f: finite-width radii of f in units of F.
       extra_g: finite-width radii of g in units of M.
     """
-    arguments.number("tau_f", tau_f, low=0.0, open_low=True)
-    arguments.number("tau_g", tau_g, low=0.0, open_low=True)
+    arguments.scalar("tau_f", tau_f, low=0.0, open_low=True)
+    arguments.scalar("tau_g", tau_g, low=0.0, open_low=True)
     sure_f = jnp.abs(F) > jnp.abs(f0) / tau_f + extra_f
     sure_g = jnp.abs(M) > radius + jnp.abs(g0) / tau_g + extra_g
     return sure_f & sure_g & (jnp.sign(M) == jnp.sign(F))

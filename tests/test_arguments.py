@@ -73,6 +73,14 @@ WRONG = {
         lambda: arguments.number("eps", np.array([1.0, -1.0]), low=0.0),
         "eps must be in [0, inf); got [ 1. -1.].",
     ),
+    "many for one": (
+        lambda: arguments.scalar("eps", np.array([1.0, 2.0]), low=0.0),
+        "eps must be a scalar (batch by jax.vmap); got shape (2,).",
+    ),
+    "scalar out of range": (
+        lambda: arguments.scalar("eps", -1, low=0.0),
+        "eps must be in [0, inf); got -1.",
+    ),
     "slope one": (lambda: arguments.slope(1.0), "gamma must be in [0, 1); got 1.0."),
     "slope below": (lambda: arguments.slope(-0.1), "gamma must be in [0, 1); got -0.1."),
     "fraction": (lambda: arguments.integer("m", 2.0), "m must be an integer; got 2.0."),
@@ -105,6 +113,7 @@ def test_good_values_come_back():
     assert first.shape == (2, 3) and second.shape == (1, 3)
     np.testing.assert_array_equal(arguments.labels("y", [1, -1], length=2), [1.0, -1.0])
     assert arguments.number("eps", 0.0, low=0.0, high=0.0) == 0.0
+    assert arguments.scalar("eps", np.float32(0.5), high=1.0) == 0.5
     assert arguments.slope(0) == 0
     assert arguments.integer("m", np.int64(3)) == 3
     assert arguments.integer("m", 0, low=0) == 0

@@ -101,7 +101,7 @@ def snap(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     a cosine at parallel inputs.
     """
     threshold = 1 - 64 * float(jnp.finfo(cosine.dtype).eps)
-    return jnp.where(jnp.abs(cosine) >= threshold, jnp.sign(cosine), cosine)
+    return jnp.where(cosine >= threshold, 1, jnp.where(cosine <= -threshold, -1, cosine))
 
 
 def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:

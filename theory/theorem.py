@@ -53,9 +53,13 @@ class Bound:
 
     @property
     def relative_slack(self) -> Array:
-        """Slack over the larger side's magnitude, in [-2, 2]; 0 where both sides are 0."""
+        """Slack over the larger side's magnitude, in [-2, 2].
+
+        It is 0 where both sides are 0, and its limit 1 or -1 where one side is infinite.
+        """
         scale = jnp.maximum(jnp.abs(self.lhs), jnp.abs(self.rhs))
-        return jnp.where(scale == 0, 0, self.slack / jnp.where(scale == 0, 1, scale))
+        share = self.slack / jnp.where(scale == 0, 1, scale)
+        return jnp.where(jnp.isinf(self.slack), jnp.sign(self.slack), share)
 
     @property
     def holds(self) -> Array:
@@ -136,10 +140,10 @@ class Theorem:
 class Outcome:
     """What one instance says (scalars; leading axes under ``vmap``)."""
 
-    checked: Array  # number of elements where every hypothesis held
-    violated: Array  # whether a conclusion failed at a checked element
-    slack: Array  # worst relative slack over checked elements; inf if none
-    tightness: Array  # largest lhs / rhs over checked elements with rhs > 0; NaN if none
+    checked: Array | np.ndarray  # number of elements where every hypothesis held
+    violated: Array | np.ndarray  # whether a conclusion failed at a checked element
+    slack: Array | np.ndarray  # worst relative slack over checked elements; inf if none
+    tightness: Array | np.ndarray  # largest lhs / rhs over those with rhs > 0; NaN if none
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sims.experiment import Inputs, Study, map_seeds
+from sims.experiment import Inputs, Study, map_seeds, word_index
 
 
 def results(
@@ -76,7 +76,7 @@ def _traced(config: Any) -> dict[str, Any]:
         if "traced" in field.metadata:
             value, default = getattr(config, field.name), field.default
             if isinstance(value, str):
-                values[field.name] = field.metadata["words"].index(value)
+                values[field.name] = word_index(config, field.name)
                 continue
             floating = isinstance(default[0] if isinstance(default, tuple) else default, float)
             convert = float if floating else lambda number: number

@@ -68,6 +68,23 @@ def gauss(key: Array, n: int, d: int, dtype: DTypeLike = jnp.float32) -> tuple[A
     return jax.random.normal(key_x, (n, d), dtype), jax.random.rademacher(key_y, (n,), dtype)
 
 
+def train_test(x: Array, y: Array, n: int) -> tuple[Array, Array, Array]:
+    """One draw as n training samples, their labels, and the other inputs.
+
+    Training takes n/2 from either half of the rows, so that both sets hold both classes of
+    :func:`shifted_gauss` in equal parts.
+
+    Raises:
+      ValueError: if n or the number of rows is odd, or n exceeds the number of rows.
+    """
+    total, d = x.shape
+    if arguments.integer("n", n, low=2) % 2 or total % 2 or n > total:
+        raise ValueError(f"n must be even and at most the even number of rows {total}; got {n}.")
+    halves, signs = x.reshape(2, total // 2, d), y.reshape(2, total // 2)
+    train_x, test_x = halves[:, : n // 2], halves[:, n // 2 :]
+    return train_x.reshape(n, d), signs[:, : n // 2].reshape(n), test_x.reshape(total - n, d)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Images:
     """Images as rows: ``train_x``, ``test_x`` are float32 in [0, 1], shape ``(n, prod(shape))``.

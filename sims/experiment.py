@@ -39,6 +39,15 @@ def traced(default: Any, words: tuple[str, ...] = ()) -> Any:
     return dataclasses.field(default=default, metadata={"traced": True, "words": words})
 
 
+def word_index(config: Any, name: str) -> Any:
+    """The index of a traced word among its ``words``, whether it is being traced or not."""
+    value = getattr(config, name)
+    if not isinstance(value, str):
+        return value
+    field = next(field for field in dataclasses.fields(config) if field.name == name)
+    return field.metadata["words"].index(value)
+
+
 @dataclasses.dataclass(frozen=True)
 class Inputs:
     """Data from outside: arrays by name, what identifies them and where they come from."""

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from sims import data
-from sims.experiment import Inputs, map_seeds, traced
+from sims.experiment import Inputs, map_seeds, traced, word_index
 from theory import arguments, descent, geometry, networks
 from theory.heavy_ball import LOSSES
 from theory.networks import TwoLayer
@@ -169,15 +169,19 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
     """
     key_data, key_nets, key_targets = jax.random.split(key, 3)
     x, y, z = draw_data(key_data, config, inputs, config.num_test)
+    rates_f, rates_g, eps = (
+        jnp.asarray(values, x.dtype) for values in (config.rates_f, config.rates_g, config.eps)
+    )
+    epochs_f, epochs_g = jnp.asarray(config.epochs_f), jnp.asarray(config.epochs_g)
     start_f, start_g = two_networks(key_nets, x.shape[1], config)
     train = trainer(config)
     gram = gram_if_cheaper(x)
 
     def fit_f(rate: Array) -> TwoLayer:
-        return train(start_f, x, y, lr=rate, at=config.epochs_f, gram=gram)
+        return train(start_f, x, y, lr=rate, at=epochs_f, gram=gram)
 
-    nets = map_seeds(fit_f, config.rates_f.astype(x.dtype))
-    num_f, num_times = config.rates_f.shape[0], config.epochs_f.shape[0]
+    nets = map_seeds(fit_f, rates_f)
+    num_f, num_times = rates_f.shape[0], epochs_f.shape[0]
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), nets)
     representer = wide.representer_direction(x, y, x, config.gamma)
     targets = jnp.stack(
@@ -189,7 +193,7 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
         ]
     )
     imbalance = jnp.mean(targets, axis=1)
-    is_b = jnp.asarray(config.scenario, x.dtype)
+    is_b = jnp.asarray(word_index(config, "scenario"), x.dtype)
 
     def first(net: TwoLayer) -> dict[str, Array]:
         u = geometry.unit_rows(networks.input_gradient(net, x, config.gamma), zero="keep")
@@ -203,7 +207,6 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
         }
 
     firsts = jax.lax.map(first, flat)
-    eps = config.eps.astype(x.dtype)
 
     def second(index: tuple[Array, Array, Array]) -> dict[str, Array]:
         which_targets, which_f, which_eps = index
@@ -213,7 +216,7 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
         perturbed_gram = gram_if_cheaper(perturbed)
 
         def fit_g(rate: Array) -> dict[str, Array]:
-            g = train(start_g, perturbed, labels, lr=rate, at=config.epochs_g, gram=perturbed_gram)
+            g = train(start_g, perturbed, labels, lr=rate, at=epochs_g, gram=perturbed_gram)
             on_x = jax.lax.map(lambda net: networks.forward(net, x, config.gamma), g)
             on_z = jax.lax.map(lambda net: networks.forward(net, z, config.gamma), g)
             return {
@@ -223,7 +226,7 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
 
         score = length * (z @ jnp.mean(u, axis=0)) + imbalance[which_targets]
         return {
-            **map_seeds(fit_g, config.rates_g.astype(x.dtype)),
+            **map_seeds(fit_g, rates_g),
             "threshold": jnp.mean(jnp.sign(score) == sign_z, dtype=x.dtype),
         }
 
@@ -233,13 +236,15 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
     )
     seconds = jax.lax.map(second, tuple(axis.ravel() for axis in grid))
     seconds = {name: leaf.reshape(*shape, *leaf.shape[1:]) for name, leaf in seconds.items()}
-    law = wide.threshold_agreement(config.mu, x.shape[1], eps[None, :], imbalance[:, None])
-    applies = (config.law == 0) & (config.scenario == 0) & (config.dataset == "synthetic")
+    law = jax.vmap(jax.vmap(wide.threshold_agreement, (None, None, 0, None)), (None, None, None, 0))
+    is_shifted = jnp.asarray(word_index(config, "law") == 0) & (config.dataset == "synthetic")
     return {
         "acc": firsts["acc"].reshape(num_f, num_times),
         "cosine": firsts["cosine"].reshape(num_f, num_times),
         "label_imbalance": imbalance,
-        "law": jnp.where(applies, law, jnp.nan).astype(x.dtype),
+        "law": jnp.where(
+            is_shifted & (is_b == 0), law(config.mu, x.shape[1], eps, imbalance), jnp.nan
+        ).astype(x.dtype),
         **seconds,
     }
 
@@ -252,21 +257,14 @@ def draw_data(
         return (*_choose(key, config.n, inputs), inputs["test_x"].astype(config.dtype))
     total = config.n + num_test
     x, y = jax.lax.switch(
-        config.law,
+        word_index(config, "law"),
         [
             lambda key: data.shifted_gauss(key, total, config.d, config.mu, config.dtype),
             lambda key: data.gauss(key, total, config.d, config.dtype),
         ],
         key,
     )
-    # One draw for both sets; each takes the same share of the first half, which is one class.
-    x, y = x.reshape(2, total // 2, config.d), y.reshape(2, total // 2)
-    half = config.n // 2
-    return (
-        x[:, :half].reshape(config.n, config.d),
-        y[:, :half].ravel(),
-        x[:, half:].reshape(num_test, config.d),
-    )
+    return data.train_test(x, y, config.n)
 
 
 def _choose(key: Array, n: int, inputs: dict[str, Array]) -> tuple[Array, Array]:

@@ -7,6 +7,8 @@ name the theorems of :mod:`theory.perturbation.wide_theorems`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
@@ -106,10 +108,26 @@ def lazy_bound(
     """
     x, z = arguments.pair(x, z)
     B = mean_norm(x)
-    at_samples = flip_mass(p, x, tau, B)
-    at_points = flip_mass(p, z, tau, B)
-    moved = jnp.abs(z @ x.T + 1) @ at_samples / x.shape[0]
-    return (1 - arguments.slope(gamma)) * tau * (B * _lengths(z) * at_points + moved)
+    return _lazy_bound(x, z, tau, gamma, flip_mass(p, x, tau, B), flip_mass(p, z, tau, B))
+
+
+def expected_lazy_bound(
+    x: Float[Array, "n d"],
+    z: Float[Array, "k d"],
+    tau: float | Float[Array, ""],
+    gamma: float | Float[Array, ""],
+    m: int,
+) -> Float[Array, "k"]:
+    r"""Bound on the mean of :func:`lazy_bound` over initialisations of width m.
+
+    Of order :math:`\tau^2 / \sqrt m`; by Markov's inequality the deviation itself is below
+    :math:`1/\delta` times it with probability :math:`1 - \delta`. Arguments as in
+    :func:`lazy_bound`.
+    """
+    x, z = arguments.pair(x, z)
+    B = mean_norm(x)
+    at_samples, at_points = (expected_flip_mass(points, tau, B, m) for points in (x, z))
+    return _lazy_bound(x, z, tau, gamma, at_samples, at_points)
 
 
 def lazy_drift(
@@ -282,6 +300,13 @@ def agreement_certificate(
     sure_f = jnp.abs(F) > jnp.abs(f0) / tau_f + extra_f
     sure_g = jnp.abs(M) > radius + jnp.abs(g0) / tau_g + extra_g
     return sure_f & sure_g & (jnp.sign(M) == jnp.sign(F))
+
+
+def _lazy_bound(
+    x: Array, z: Array, tau: Any, gamma: Any, at_samples: Array, at_points: Array
+) -> Array:
+    moved = jnp.abs(z @ x.T + 1) @ at_samples / x.shape[0]
+    return (1 - arguments.slope(gamma)) * tau * (mean_norm(x) * _lengths(z) * at_points + moved)
 
 
 def _lengths(x: Array) -> Array:

@@ -73,15 +73,15 @@ class Plan:
     def execute(self, progress: bool = True) -> None:
         """Compute the missing cells.
 
-        Progress is a bar where stderr is a terminal, and a line for each finished label elsewhere.
+        Progress is a bar where stderr is a terminal; elsewhere nothing is printed.
         """
         provenance = storage.provenance()
         on_cpu = jax.default_backend() == "cpu"
-        terminal = sys.stderr.isatty()
-        with tqdm(
-            total=self.total, initial=self.done, unit="cell", disable=not (progress and terminal)
-        ) as bar:
-            for jobs in _batches(self._jobs, single=on_cpu):
+        show = progress and sys.stderr.isatty()
+        batches = list(_batches(self._jobs, single=on_cpu))
+        compute.compile_ahead([(jobs[0].study, jobs[0].config, len(jobs)) for jobs in batches])
+        with tqdm(total=self.total, initial=self.done, unit="cell", disable=not show) as bar:
+            for jobs in batches:
                 row = jobs[0].row
                 bar.set_postfix_str(f"{row.study}/{row.label} seed {jobs[0].seed}")
                 start = time.perf_counter()
@@ -108,12 +108,6 @@ class Plan:
                     row.computed += 1
                     bar.update()
                 row.seconds += seconds
-                if progress and not terminal and row.computed + row.reused == row.cells:
-                    print(
-                        f"{row.study}/{row.label}: {row.computed} computed in {row.seconds:.1f} s; "
-                        f"{self.done} of {self.total} cells done",
-                        file=sys.stderr,
-                    )
 
     def report(self) -> str:
         """A table of the labels, and where the results are."""

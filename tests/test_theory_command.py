@@ -1,0 +1,114 @@
+import dataclasses
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from theory import catalogue
+from theory.__main__ import main
+
+CHEAP = "wide.flip_mass"
+
+
+def test_list_shows_every_theorem_with_its_source(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name, statement in catalogue.THEOREMS.items():
+        assert f"{name}  ({statement.source})\n    {statement.statement}\n" in out
+
+
+def test_list_of_some(capsys):
+    assert main(["list", "wide.width", CHEAP]) == 0
+    out = capsys.readouterr().out
+    assert out.count("[derived]") == 2 and "wide.direction" not in out
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory):
+    """One run of the command: exit code, and the file that it wrote."""
+    path = tmp_path_factory.mktemp("verdicts") / "verdicts.json"
+    return main(["verify", CHEAP, "--instances", "4", "--seed", "5", "--json", str(path)]), path
+
+
+def test_verify_writes_what_it_found(verified, capsys):
+    code, path = verified
+    assert code == 0
+    assert list(path.parent.iterdir()) == [path]  # no partial file stays
+    (row,) = json.loads(path.read_text())
+    assert row["name"] == CHEAP and row["status"] == "HELD" and row["missed"] == []
+    assert row["instances"] == 128 and row["violations"] == row["allowed"] == row["vacuous"] == 0
+    assert row["seed"] == 5 and row["seconds"] > 0 and row["controls"]["3.9 in place of 4"] > 0
+    assert 0 < row["worst_slack"] < 1 and 0 < row["tightness"] < 1
+    assert row["statement"] == catalogue.THEOREMS[CHEAP].statement
+
+
+def test_verify_prints_a_row_a_theorem(verified, capsys):
+    assert main(["verify", CHEAP, "--instances", "4"]) == 0
+    header, row, *rest = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["theorem", "verdict", "instances"]
+    assert row.split()[:3] == [CHEAP, "HELD", "128"] and "[derived]" in row
+    assert any(line.startswith("1 of 1 held.") for line in rest)
+
+
+def test_theorem_that_fails_is_exit_code_1(verified, capsys, monkeypatch, tmp_path):
+    true = catalogue.THEOREMS[CHEAP]
+    false = dataclasses.replace(true, conclusions=true.controls["3.9 in place of 4"].conclusions)
+    monkeypatch.setitem(catalogue.THEOREMS, CHEAP, false)
+    path = tmp_path / "verdicts.json"
+    assert main(["verify", CHEAP, "--instances", "4", "--json", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert "VIOLATED" in out and "0 of 1 held." in out
+    assert json.loads(path.read_text())[0]["status"] == "VIOLATED"
+
+
+def test_control_that_is_missed_is_exit_code_1_and_named(verified, capsys, monkeypatch):
+    true = catalogue.THEOREMS[CHEAP]
+    toothless = {
+        "toothless": dataclasses.replace(true.controls["3.9 in place of 4"], conclusions=None)
+    }
+    monkeypatch.setitem(catalogue.THEOREMS, CHEAP, dataclasses.replace(true, controls=toothless))
+    assert main(["verify", CHEAP, "--instances", "4"]) == 1
+    out = capsys.readouterr().out
+    assert "CONTROL MISSED" in out and "control not caught: toothless" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["verify", "wide.wdth"], "NAME must be one of perturbation, wide, wide.effective_time"),
+        (["list", "nothing"], "got 'nothing'."),
+        (["verify", CHEAP, "--instances", "0"], "--instances must be at least 1; got 0."),
+        (["verify", CHEAP, "--seed", "-1"], "--seed must be at least 0; got -1."),
+        (
+            ["verify", CHEAP, "--json", "/no/such/folder/verdicts.json"],
+            "--json must be a file in a writable folder; got /no/such/folder/verdicts.json.",
+        ),
+    ],
+)
+def test_wrong_arguments_are_exit_code_2_and_one_line(arguments, words, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("python -m theory: ") and words in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["prove"], ["verify", "--instances", "many"]])
+def test_unknown_words_are_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert exit.value.code == 2
+    assert "usage: python -m theory" in capsys.readouterr().err
+
+
+def test_help_comes_from_the_command_line():
+    run = functools.partial(
+        subprocess.run, capture_output=True, text=True, cwd=Path(__file__).parent.parent
+    )
+    shown = run([sys.executable, "-m", "theory", "--help"])
+    assert shown.returncode == 0 and "list" in shown.stdout and "verify" in shown.stdout
+    wrong = run([sys.executable, "-m", "theory", "list", "nothing"])
+    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr

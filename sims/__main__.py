@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="compute the missing cells of a stem",
         description=f"{Options.__doc__} Options: python -m sims run STEM --help.",
     )
-    run.add_argument("stem", metavar="STEM", help=f"one of {', '.join(catalogue.STEMS)}")
+    run.add_argument("stem", metavar="STEM", help=f"{', '.join(catalogue.STEMS)}, or all")
     rest = run.add_argument("options", nargs=argparse.REMAINDER, help="see STEM --help")
     rest.required = False
     status = commands.add_parser("status", help="how many cells are done, for each scale")
@@ -68,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.command == "list":
         _list()
     elif given.command == "run":
-        _run(given.stem, given.options)
+        for stem in catalogue.STEMS if given.stem == "all" else [given.stem]:
+            _run(stem, given.options)
     else:
         _status([given.stem] if given.stem else list(catalogue.STEMS), given.results)
 

@@ -1,0 +1,62 @@
+# Every target sets up what it needs in .venv; only Python >= 3.11 with venv, and make, must be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCALE ?= default
+RESULTS ?= results
+OUT ?= figures/out
+THEORY := $(shell find theory -name '*.py')
+
+.PHONY: reproduce test test-all lint typecheck bench verify clean
+
+reproduce: $(VENV)/.runtime
+	$(BIN)/python -m sims run all --scale $(SCALE) --results $(RESULTS)
+	$(MAKE) --no-print-directory $(RESULTS)/theorems.json
+	$(BIN)/python -m figures --scale $(SCALE) --results $(RESULTS) --out $(OUT)
+	$(BIN)/python -m figures report --scale $(SCALE) --results $(RESULTS) --out $(OUT)
+
+# Verdicts for the report; `make verify` checks on more instances.
+$(RESULTS)/theorems.json: $(THEORY) | $(VENV)/.runtime
+	mkdir -p $(RESULTS)
+	$(BIN)/python -m theory verify --instances 1000 --json $@
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto -m "not slow" -q
+
+test-all: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto -q
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+typecheck: $(VENV)/.dev
+	$(BIN)/mypy
+
+verify: $(VENV)/.runtime
+	$(BIN)/python -m theory verify --instances 10000
+
+bench: $(VENV)/.test
+	mkdir -p $(RESULTS)
+	$(BIN)/python -m tests.benchmarks --json $(RESULTS)/bench.json
+
+clean:
+	rm -rf build *.egg-info figures/out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "twolayer needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	touch $@

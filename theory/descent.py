@@ -197,9 +197,9 @@ def train_dual(
     y = arguments.labels("y", y, length=n).astype(pre.dtype)
     a = arguments.vector("a", a, length=width)
     rule = Rule(loss, lr, beta, gamma, scheduler, torch_plateau).check()
-    start, step = heavy_ball.loop(_gram_coordinates(pre.T, a, gram, products), a, y, rule)
+    start, step = heavy_ball.loop(_gram_coordinates(pre, a, gram, products), a, y, rule)
     state, (rates, losses) = jax.lax.scan(lambda state, _: step(state), start, length=steps)
-    return state.position[1].T, heavy_ball.trace(state, rates, losses, beta)
+    return state.position[1], heavy_ball.trace(state, rates, losses, beta)
 
 
 def apply_dual(
@@ -256,9 +256,9 @@ def _problem(
         return start, step, lambda position: TwoLayer(w=position[0], b=position[1], a=p.a)
     n = x.shape[0]
     gram = gram_matrix(x) if gram is None else arguments.matrix("gram", gram, rows=n, columns=n)
-    pre = networks.preactivations(p, x)
+    pre = networks.preactivations(p, x).T
     start, step = heavy_ball.loop(_gram_coordinates(pre, p.a, gram, products), p.a, y, rule)
-    return start, step, lambda position: _dual_weights(p, position[1], x)
+    return start, step, lambda position: _dual_weights(p, position[1].T, x)
 
 
 def _weight_coordinates(p: TwoLayer, x: Array, products: Any) -> Coordinates:
@@ -281,18 +281,20 @@ def _weight_coordinates(p: TwoLayer, x: Array, products: Any) -> Coordinates:
 
 
 def _gram_coordinates(pre: Array, a: Array, gram: Array, products: Any) -> Coordinates:
-    # Position: pre-activations (m, n) and coefficients (m, n); velocity: that of the coefficients.
+    # Position: pre-activations and coefficients; velocity: that of the coefficients. All are kept
+    # (n, m), samples first: on CPU a large matrix times a narrow one is the faster way round.
     short_gram = _short(gram, products)
 
     def read(position: Any) -> Array:
-        return position[0]
+        return position[0].T
 
     def push(force: Array) -> Array:
-        return force
+        return force.T
 
     def advance(position: Any, velocity: Array, rate: Array) -> Any:
         pre, coef = position
-        moved = _product(a[:, None] * velocity, short_gram, products)
+        scaled = _short(velocity * a[None, :], products)
+        moved = jnp.matmul(short_gram, scaled, preferred_element_type=pre.dtype)
         return pre + rate * moved, coef + rate * velocity
 
     nothing = jnp.zeros_like(pre)

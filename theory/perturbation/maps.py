@@ -26,7 +26,7 @@ def decision_map(
     gamma: ActivationLike,
     limits: tuple[float, float],
     resolution: int,
-    block: int = 1024,
+    block: int = 512,
 ) -> dict[str, Array]:
     r"""Outputs of f and g and of their surrogates on a square grid.
 

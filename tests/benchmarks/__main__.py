@@ -1,0 +1,57 @@
+"""The command ``python -m tests.benchmarks``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tests.benchmarks import flows, gate_kernels, maps, seeds, training
+from tests.benchmarks.measure import Row, machine
+from theory import runtime
+
+BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
+    "maps": maps.run,
+    "training": training.wide_data,
+    "square": training.square_data,
+    "automatic": training.automatic,
+    "kernels": gate_kernels.run,
+    "seeds": seeds.run,
+    "flows": flows.run,
+}
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    benchmarks: dict[str, Callable[[], list[Row]]] | None = None,
+) -> int:
+    """Run the benchmarks; 1 if a requirement is missed, else 0."""
+    benchmarks = BENCHMARKS if benchmarks is None else benchmarks
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Speed against the usual way, measured side by side; some minutes.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(benchmarks)}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store the table there")
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.names if name not in benchmarks]:
+        parser.error(f"NAME must be one of {', '.join(benchmarks)}; got {', '.join(unknown)}.")
+    runtime.configure()
+    rows: list[Row] = []
+    for name in given.names or benchmarks:
+        for row in benchmarks[name]():
+            print(row.describe(), flush=True)
+            rows.append(row)
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        table = {"machine": machine(), "rows": [row.record() for row in rows]}
+        given.json.write_text(json.dumps(table, indent=2) + "\n")
+    missed = sum(not row.met for row in rows)
+    print(f"{len(rows)} comparisons, {missed} missed")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

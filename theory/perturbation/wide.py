@@ -140,9 +140,10 @@ def gate_kernel_gradient(
     .. math:: \frac{(1-\gamma)^2}{2\pi}\, (1-\rho^2)^{-1/2}\, \frac{1}{d\,\sigma_{at}}
               \left(\frac{x}{\sigma_x} - \rho\, \frac{at}{\sigma_{at}}\right)
 
-    Its norm stays below :math:`(1-\gamma)^2 / (2\pi \sigma_{at} \sqrt d)`. Both factors that vanish
-    at ``at = x`` are formed from the difference of the two unit vectors, so that close points lose
-    no digits; at ``at = x``, the tip of a symmetric cone, the symmetric gradient 0 is returned.
+    Its norm stays below :math:`(1-\gamma)^2 / (2\pi \sigma_{at} \sqrt d)`. The bracket over
+    :math:`(1-\rho^2)^{1/2}` is the direction of the step from the augmented ``at`` to the augmented
+    ``x``, across the former. Formed from ``x - at``, it keeps its digits at close points and is 0
+    exactly at ``at = x``, the tip of a symmetric cone, where the symmetric gradient is 0.
 
     Args:
       at: the point, shape ``(d,)``; batch by ``jax.vmap``.
@@ -152,19 +153,16 @@ def gate_kernel_gradient(
     at = arguments.vector("at", at)
     x = arguments.vector("x", x, length=at.shape[0])
     gamma = jnp.asarray(arguments.slope(gamma), at.dtype)
-    d = at.shape[0]
-    here, there = _augmented(at), _augmented(x)
+    scale = float(at.shape[0]) ** 0.5
+    here = jnp.append(at / scale, 1)
     norm_here = jnp.linalg.norm(here)
-    here, there = here / norm_here, there / jnp.linalg.norm(there)
-    gap, total = there - here, there + here
-    gap_squared, total_squared = jnp.sum(gap**2), jnp.sum(total**2)
-    sine_squared = gap_squared * total_squared / 4
-    apart = sine_squared > 0
-    sine = jnp.sqrt(jnp.where(apart, sine_squared, 1))
-    # there - rho here, with 1 - rho = |gap|^2 / 2.
-    across = (gap + gap_squared / 2 * here)[:d]
-    factor = (1 - gamma) ** 2 / (2 * jnp.pi * float(d) ** 0.5 * norm_here)
-    return jnp.where(apart, factor * across / sine, 0)
+    here = here / norm_here
+    step = jnp.append((x - at) / scale, 0)
+    across = step - (step @ here) * here
+    squared = jnp.sum(across**2)
+    apart = squared > 0
+    factor = (1 - gamma) ** 2 / (2 * jnp.pi * scale * norm_here)
+    return jnp.where(apart, factor * across[:-1] / jnp.sqrt(jnp.where(apart, squared, 1)), 0)
 
 
 def kernel_gradient_direction(
@@ -335,8 +333,3 @@ def threshold_agreement(
     offset = jnp.abs(jnp.asarray(ybar)) / jnp.asarray(eps)
     cdf = jax.scipy.stats.norm.cdf
     return 1 - (cdf(kappa + offset) - cdf(kappa - offset)) / 2
-
-
-def _augmented(point: Array) -> Array:
-    """(x / sqrt d, 1): its norm is sigma_x, and inner products give rho."""
-    return jnp.concatenate([point / float(point.shape[0]) ** 0.5, jnp.ones((1,), point.dtype)])

@@ -1,0 +1,57 @@
+"""The command ``python -m figures``: draw the figures of stems, or write the report page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from figures import catalogue, drawing
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; wrong input ends it with one line and exit status 2."""
+    parser = _Parser(
+        prog="python -m figures",
+        usage="%(prog)s [report] [STEM ...] [options]",
+        description="Draw figures from stored results; with the word report, also write one HTML "
+        "page of figures, claims, theorem verdicts and provenance.",
+    )
+    parser.add_argument(
+        "stems", nargs="*", metavar="STEM", help=f"of {', '.join(catalogue.STEMS)}; default: all"
+    )
+    parser.add_argument(
+        "--scale", default="default", help="smoke, default or paper (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=Path("results"), help="root folder of the results"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=drawing.FOLDER, help="folder of the figures (%(default)s)"
+    )
+    given = parser.parse_intermixed_args(arguments)
+    with_report = given.stems[:1] == ["report"]
+    try:
+        drawn = drawing.draw_all(given.stems[with_report:], given.scale, given.results, given.out)
+        page = None
+        if with_report:
+            from figures import report
+
+            page = report.write(drawn, given.results, given.out)
+    except ValueError as error:
+        parser.error(str(error))
+    print(drawing.table(drawn))
+    if page is not None:
+        print(f"report in {page}")
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for wrong input, as for all other errors of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Scenario (a): how much of the agreement the drawn label imbalance decides, by law B4."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from figures import style
+from figures.perturbation import wide_series as series
+from figures.perturbation.wide_published import FITTED_IMBALANCE
+from figures.perturbation.wide_series import AXES, Point
+from sims.experiment import StemResults
+from theory.perturbation import wide
+
+# Too few units, too short a training, or another loss: the law assumes none of these.
+_FEW_UNITS = 20
+_SHORT_TIME = 30
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+
+
+@style.styled()
+def imbalance(results: StemResults) -> Figure:
+    """Agreement at the base point against the label imbalance that each seed drew."""
+    point = series.base(results, "shifted-a")
+    config = point.run.config
+    drawn = point.samples("label_imbalance")
+    reach = 1.15 * max(np.abs(drawn).max(), 2 * FITTED_IMBALANCE)
+    grid = np.linspace(-reach, reach, 401)
+    law = wide.threshold_agreement(config.mu, config.d, config.eps[0], jnp.asarray(grid))
+    figure = style.figure(style.COLUMN, 2.5)
+    axes = figure.subplots()
+    axes.plot(grid, law, color=style.THEORY, label="threshold law, no fit")
+    look = {"color": style.BOTH, "linestyle": "none", "zorder": 3}
+    axes.plot(drawn, point.samples("agreement"), "o", label="independent labels, one seed", **look)
+    balanced = point.samples("agreement", "balanced")
+    axes.plot(
+        np.zeros_like(balanced),
+        balanced,
+        "D",
+        mfc="white",
+        label="balanced labels, all seeds",
+        **look,
+    )
+    for side in (-1, 1):
+        axes.axvline(
+            side * FITTED_IMBALANCE,
+            color=style.PUBLISHED,
+            linestyle="--",
+            label="published seed (fitted)" if side > 0 else None,
+        )
+    axes.set(
+        xlabel=r"label imbalance $\bar y$ (mean of the target labels)",
+        ylabel="agreement of $f$ and $g$",
+        ylim=(0.45, 1.02),
+        xlim=(-reach, reach),
+    )
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
+@style.styled()
+def law(results: StemResults) -> Figure:
+    """Every cell of shifted-a: agreement against law B4 at the labels that the seed drew."""
+    series.base(results, "shifted-a")
+    groups: dict[bool, dict[str, list[Point]]] = {True: {}, False: {}}
+    for name in AXES:
+        for point in series.points(results, "shifted-a", name):
+            if not point.is_base:
+                groups[_assumed(point, name)].setdefault(name, []).append(point)
+    groups[True] = {"base": [series.base(results, "shifted-a")], **groups[True]}
+    figure = style.figure(style.DOUBLE, 3.3)
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    _scatter(left, groups[True])
+    _scatter(right, groups[False])
+    left.set_title("within the law's assumptions")
+    right.set_title("outside: few units, short training, logistic loss")
+    left.set_ylabel("measured agreement")
+    return figure
+
+
+def _assumed(point: Point, name: str) -> bool:
+    """Whether a cell is within what the law assumes."""
+    config = point.run.config
+    epochs = config.epochs_g[point.index.get("epoch_g", 0)]
+    return (
+        config.loss == "identity"
+        and name != "epochs_f"
+        and config.width >= _FEW_UNITS
+        and epochs >= _SHORT_TIME
+    )
+
+
+def _scatter(axes: Axes, groups: dict[str, list[Point]]) -> None:
+    axes.plot([0.45, 1], [0.45, 1], color=style.THEORY, linewidth=0.8, label="agreement = law")
+    looks = zip(style.CYCLE, _MARKERS, strict=True)
+    for (name, points), (color, marker) in zip(groups.items(), looks, strict=False):
+        predicted = np.concatenate([point.samples("law") for point in points])
+        measured = np.concatenate([point.samples("agreement") for point in points])
+        label = "base point" if name == "base" else AXES[name].title
+        axes.plot(predicted, measured, marker, color=color, mfc="none", mew=0.8, label=label)
+    if not groups:
+        axes.text(0.5, 0.5, "no cells at this scale", ha="center", transform=axes.transAxes)
+    axes.set(xlabel=r"threshold law at the drawn $\bar y$", aspect="equal")
+    axes.legend(loc="lower right")

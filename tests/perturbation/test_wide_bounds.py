@@ -126,7 +126,7 @@ def test_kernel_gradient_bounds_are_the_plain_sums():
 
 
 def test_direction_certificate_without_a_direction():
-    """Two copies of a sample with opposite labels: P is 0 up to rounding, nothing bounds the sine."""
+    """Two copies of a sample with opposite labels: P is rounding alone and bounds no sine."""
     p, x, _, z = small()
     x, y = jnp.concatenate([x[:1], x[:1]]), jnp.array([1.0, -1.0])
     end, trace = descent.train(p, x, y, loss="identity", lr=0.1, steps=3, gamma=0.3)

@@ -11,8 +11,10 @@ from pathlib import Path
 import matplotlib
 import matplotlib.style
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 # Inches: one and two columns of the paper, and the height of its text.
 COLUMN = 3.25
@@ -40,7 +42,7 @@ _RC = {
     "ytick.labelsize": 7.0,
     "legend.fontsize": 7.0,
     "axes.linewidth": 0.6,
-    "axes.prop_cycle": matplotlib.cycler(color=CYCLE),
+    "axes.prop_cycle": cycler(color=CYCLE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "xtick.major.width": 0.6,
@@ -67,9 +69,28 @@ def figure(width: float, height: float) -> Figure:
 
 def spread(axes: Axes, x: np.ndarray, samples: list[np.ndarray], color: str) -> None:
     """A band from the smallest to the largest of each point's samples."""
-    low = [np.nanmin(each) for each in samples]
-    high = [np.nanmax(each) for each in samples]
-    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+    low, high = extremes(samples)
+    axes.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
+
+
+def whiskers(axes: Axes, x: np.ndarray, samples: list[np.ndarray], color: str) -> None:
+    """A line from the smallest to the largest of each point's samples: for a second range."""
+    axes.vlines(x, *extremes(samples), color=color, alpha=0.55, linewidth=0.9)
+
+
+def extremes(samples: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest of each point's samples, NaN left out."""
+    low, high = zip(*((np.nanmin(each), np.nanmax(each)) for each in samples), strict=True)
+    return np.array(low), np.array(high)
+
+
+def log_ticks(axes: Axes, x: np.ndarray) -> None:
+    """A logarithmic x axis with plain numbers, dense enough for what it spans."""
+    axes.set_xscale("log")
+    steps = (1.0,) if max(x) >= 50 * min(x) else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def prepare(folder: Path) -> None:

@@ -23,14 +23,16 @@ _SETTINGS = {
     "fashion-mnist-b": "Fashion-MNIST 0 and 9, scenario (b): perturbations on natural images.",
 }
 _READING = (
-    " Lines are medians, bands the whole range over seeds, each value the largest over the rates,"
-    " as published; hollow markers: the base point, where it was trained longer than the others."
+    " Lines are medians, bands and whiskers the whole range over seeds, each value the largest over"
+    " the rates, as published; hollow markers: the base point, where it was trained longer than the"
+    " others."
 )
 _THEORY = {
     "shifted-a": (
-        " Black: the threshold law B4 at the drawn label imbalances [derived]; for short training"
-        " of f its sign rule with the measured mean direction. With balanced labels (dashed) the"
-        " law says 1. Grey: published single seeds [fig], which drew one imbalance each."
+        " Black: median of the threshold law B4 at the drawn label imbalances [derived]; for short"
+        " training of f its sign rule with the measured mean direction (dotted). With balanced"
+        " labels (dashed) the law says 1. Grey: published single seeds [fig], which drew one"
+        " imbalance each and trained g and f for 1000 epochs where these are not swept."
     ),
     "a": (
         " Dotted: the sign rule behind the threshold law with the measured mean direction"
@@ -80,14 +82,16 @@ CAPTIONS = {
     ),
     "law": (
         "Agreement against the threshold law B4 [derived] at the label imbalance that was drawn,"
-        " one marker a seed and cell of shifted-a. Within its assumptions the law predicts single"
-        " seeds; with few units, short training or the logistic loss it does not, and is not"
-        " meant to."
+        " one marker a seed and cell of shifted-a with independent labels. Left, within its"
+        " assumptions, the law predicts single seeds, except where perturbations are so short that"
+        " the initial output of g still counts; right, with few units, short training or the"
+        " logistic loss, it does not predict them and is not meant to."
     ),
     "widths": (
         "Largest deviation of networks from the infinitely wide theory against their width, over"
-        " initialisations and data seeds, with the proved bounds [derived, Theorems W and L]."
-        " Bands are the whole range: it stays below the bounds, which are far from tight; a bound"
-        " above the size of the prediction says nothing about its sign."
+        " initialisations and data seeds (bands: whole range), with the proved bounds [derived]:"
+        " Theorem W with probability 0.95 for each network, Theorem L for every one. The bounds"
+        " are far from tight; where that of L exceeds the size of the prediction it says nothing"
+        " about its sign."
     ),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,8 +18,10 @@ from theory.perturbation import wide
 
 # Too few units, too short a training, or another loss: the law assumes none of these.
 _FEW_UNITS = 20
-_SHORT_TIME = 30
-_MARKERS = ("o", "s", "^", "D", "v", "P")
+_SHORT_TIME = 100
+# A sweep looks the same in both panels; colours repeat, markers do not.
+_MARKERS = dict(zip(("base", *AXES), "osD^vPX<>d", strict=True))
+_COLORS = dict(zip(_MARKERS, itertools.cycle(style.CYCLE), strict=False))
 
 
 @style.styled()
@@ -32,16 +36,21 @@ def imbalance(results: StemResults) -> Figure:
     figure = style.figure(style.COLUMN, 2.5)
     axes = figure.subplots()
     axes.plot(grid, law, color=style.THEORY, label="threshold law, no fit")
-    look = {"color": style.BOTH, "linestyle": "none", "zorder": 3}
-    axes.plot(drawn, point.samples("agreement"), "o", label="independent labels, one seed", **look)
+    axes.plot(
+        drawn,
+        point.samples("agreement"),
+        "o",
+        color=style.BOTH,
+        label="independent labels, each seed",
+    )
     balanced = point.samples("agreement", "balanced")
     axes.plot(
         np.zeros_like(balanced),
         balanced,
         "D",
+        color=style.BOTH,
         mfc="white",
         label="balanced labels, all seeds",
-        **look,
     )
     for side in (-1, 1):
         axes.axvline(
@@ -70,13 +79,19 @@ def law(results: StemResults) -> Figure:
             if not point.is_base:
                 groups[_assumed(point, name)].setdefault(name, []).append(point)
     groups[True] = {"base": [series.base(results, "shifted-a")], **groups[True]}
-    figure = style.figure(style.DOUBLE, 3.3)
+    figure = style.figure(style.DOUBLE, 2.8)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     _scatter(left, groups[True])
     _scatter(right, groups[False])
-    left.set_title("within the law's assumptions")
-    right.set_title("outside: few units, short training, logistic loss")
-    left.set_ylabel("measured agreement")
+    left.set_title("within the assumptions of the law")
+    right.set_title(f"$m < {_FEW_UNITS}$, short training, or logistic loss")
+    left.set_ylabel("agreement of $f$ and $g$, measured")
+    handles = {
+        label: handle
+        for axes in (left, right)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(list(handles.values()), list(handles), loc="outside right center")
     return figure
 
 
@@ -93,14 +108,13 @@ def _assumed(point: Point, name: str) -> bool:
 
 
 def _scatter(axes: Axes, groups: dict[str, list[Point]]) -> None:
-    axes.plot([0.45, 1], [0.45, 1], color=style.THEORY, linewidth=0.8, label="agreement = law")
-    looks = zip(style.CYCLE, _MARKERS, strict=True)
-    for (name, points), (color, marker) in zip(groups.items(), looks, strict=False):
+    axes.plot([0.5, 1], [0.5, 1], color=style.THEORY, linewidth=0.8, label="agreement = law")
+    for name, points in groups.items():
         predicted = np.concatenate([point.samples("law") for point in points])
         measured = np.concatenate([point.samples("agreement") for point in points])
-        label = "base point" if name == "base" else AXES[name].title
+        label = "base point" if name == "base" else f"sweep of {AXES[name].symbol}"
+        marker, color = _MARKERS[name], _COLORS[name]
         axes.plot(predicted, measured, marker, color=color, mfc="none", mew=0.8, label=label)
     if not groups:
         axes.text(0.5, 0.5, "no cells at this scale", ha="center", transform=axes.transAxes)
-    axes.set(xlabel=r"threshold law at the drawn $\bar y$", aspect="equal")
-    axes.legend(loc="lower right")
+    axes.set(xlabel=r"threshold law at the drawn $\bar y$")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from figures import style
 from figures.catalogue import Absent
@@ -57,7 +61,7 @@ def _panel(axes: Axes, run: Run) -> None:
     shown = arrays["samples"]
     for label, color, marker in ((1, style.POSITIVE, "o"), (-1, style.NEGATIVE, "s")):
         chosen = arrays["sample_labels"] == label
-        axes.scatter(*shown[chosen].T, s=4, color=color, marker=marker, linewidths=0)
+        axes.plot(*shown[chosen].T, marker, color=color, markersize=2, markeredgewidth=0)
     for name, color, dashes, width in (
         ("f", "0.35", "solid", 0.5),
         ("fh", _SURROGATE_F, "solid", 1.2),
@@ -67,26 +71,28 @@ def _panel(axes: Axes, run: Run) -> None:
             alpha, beta, arrays[name], [0], colors=color, linestyles=dashes, linewidths=width
         )
     axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_title(
         f"{run.label}: agreement {arrays['agreement']:.2f}, "
-        rf"$\bar y$ = {arrays['label_imbalance']:+.3f}",
+        rf"$\bar y = {arrays['label_imbalance']:+.3f}$",
         fontsize=7,
     )
 
 
-def _legend() -> list:
-    def line(color: str, dashes: str, label: str, width: float = 1.2) -> Line2D:
-        return Line2D([], [], color=color, linestyle=dashes, linewidth=width, label=label)
+def _legend() -> list[Artist]:
+    def line(form: Literal["-", "--"], color: str, label: str, width: float = 1.2) -> Line2D:
+        return Line2D([], [], color=color, linestyle=form, linewidth=width, label=label)
 
-    def dot(color: str, marker: str, label: str) -> Line2D:
+    def dot(marker: str, color: str, label: str) -> Line2D:
         return Line2D([], [], color=color, marker=marker, linestyle="none", label=label)
 
     return [
         Patch(color=_ALIKE, label=r"sgn $f$ = sgn $g$"),
         Patch(color=_APART, label=r"sgn $f$ $\neq$ sgn $g$"),
-        line(_SURROGATE_F, "solid", r"surrogate $\hat f = 0$"),
-        line(_SURROGATE_G, "dashed", r"surrogate $\hat g = 0$"),
-        line("0.35", "solid", "network $f = 0$", 0.5),
-        dot(style.POSITIVE, "o", "positive samples, projected"),
-        dot(style.NEGATIVE, "s", "negative samples, projected"),
+        line("-", _SURROGATE_F, r"surrogate $\hat f = 0$"),
+        line("--", _SURROGATE_G, r"surrogate $\hat g = 0$"),
+        dot("o", style.POSITIVE, "positive samples"),
+        dot("s", style.NEGATIVE, "negative samples"),
+        line("-", "0.35", "network $f = 0$", 0.5),
     ]

@@ -12,24 +12,27 @@ from sims.experiment import Run, StemResults
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """One sweep: its config field, its axis label, and the axis of the results that it may be."""
+    """One sweep: its config field, how it is written, and the axis of the results it may be."""
 
     field: str
+    symbol: str
     title: str
     dim: str | None = None
     log: bool = True
 
 
 AXES = {
-    "d": Axis("d", "dimension $d$"),
-    "width": Axis("width", "width $m$"),
-    "gamma": Axis("gamma", r"slope $\gamma$", log=False),
-    "n": Axis("n", "samples $N$"),
-    "eps": Axis("eps", r"length $\varepsilon$", dim="eps", log=False),
-    "epochs_f": Axis("epochs_f", "training time of $f$ [epochs]", dim="epoch_f"),
-    "epochs_g": Axis("epochs_g", "training time of $g$ [epochs]", dim="epoch_g"),
-    "logistic-d": Axis("d", "dimension $d$, logistic loss"),
-    "logistic-eps": Axis("eps", r"length $\varepsilon$, logistic loss", dim="eps", log=False),
+    "d": Axis("d", "$d$", "dimension $d$"),
+    "width": Axis("width", "$m$", "width $m$"),
+    "gamma": Axis("gamma", r"$\gamma$", r"slope $\gamma$", log=False),
+    "n": Axis("n", "$N$", "samples $N$"),
+    "eps": Axis("eps", r"$\varepsilon$", r"length $\varepsilon$", dim="eps", log=False),
+    "epochs_f": Axis("epochs_f", "$T_f$", "training of $f$, $T_f$ [epochs]", dim="epoch_f"),
+    "epochs_g": Axis("epochs_g", "$T_g$", "training of $g$, $T_g$ [epochs]", dim="epoch_g"),
+    "logistic-d": Axis("d", "$d$, logistic", "dimension $d$, logistic loss"),
+    "logistic-eps": Axis(
+        "eps", r"$\varepsilon$, logistic", r"length $\varepsilon$, logistic", dim="eps", log=False
+    ),
 }
 
 
@@ -75,8 +78,9 @@ def base(results: StemResults, setting: str) -> Point:
 def points(results: StemResults, setting: str, name: str) -> list[Point]:
     """The points of one sweep in ascending order, the base point among those that are cells.
 
-    Empty where the scale has no such sweep. ``n = 0``, all images, is placed beyond the largest
-    size.
+    Empty where the scale has no such sweep. All points have the same seeds, the first of each, as
+    the labels drawn decide much: a base point with more seeds would be another population.
+    ``n = 0``, all images, is placed beyond the largest size.
     """
     axis = AXES[name]
     found = []
@@ -91,6 +95,8 @@ def points(results: StemResults, setting: str, name: str) -> list[Point]:
             found.append(Point(getattr(run.config, axis.field), run, {}))
     if found and not axis.dim and not name.startswith("logistic"):
         start = base(results, setting)
+        seeds = min(len(point.run.seeds) for point in found)
+        start = dataclasses.replace(start, run=_first_seeds(start.run, seeds))
         found.append(dataclasses.replace(start, x=getattr(start.run.config, axis.field)))
     if name == "n":
         beyond = 2 * max((point.x for point in found), default=0)
@@ -98,6 +104,10 @@ def points(results: StemResults, setting: str, name: str) -> list[Point]:
     return sorted(found, key=lambda point: point.x)
 
 
-def holds_all_images(found: list[Point]) -> bool:
-    """Whether the last point of a sweep over sizes stands for all images."""
-    return bool(found) and found[-1].run.config.n == 0
+def _first_seeds(run: Run, count: int) -> Run:
+    return dataclasses.replace(
+        run,
+        seeds=run.seeds[:count],
+        arrays={name: array[:count] for name, array in run.arrays.items()},
+        sidecars=run.sidecars[:count],
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,12 +16,10 @@ from figures.perturbation.wide_published import AGREEMENT, COSINE, Published
 from figures.perturbation.wide_series import AXES, Point
 from sims.experiment import StemResults
 
-_SERIES = {
-    "acc": (style.F, "o", "standard: $f$ on its samples"),
-    "adv_acc": (style.G, "s", "perturbation: $g$ on natural samples"),
-    "agreement": (style.BOTH, "^", "agreement of $f$ and $g$"),
-}
-_PUBLISHED = {"color": style.PUBLISHED, "marker": "x", "linestyle": "none", "zorder": 1.5}
+_ACC = (style.F, "o", "standard: $f$ on its samples")
+_ADV_ACC = (style.G, "s", "perturbation: $g$ on natural samples")
+_AGREEMENT = (style.BOTH, "^", "agreement of $f$ and $g$")
+_COSINE = (style.BOUND, "D", r"$|\cos(r_n, P(x_n))|$, mean over samples")
 
 
 @style.styled()
@@ -31,125 +30,144 @@ def sweeps(results: StemResults, setting: str) -> Figure:
     found = {name: points for name, points in found.items() if len(points) > 1}
     if not found:
         raise Absent(f"scale {results.scale} has no sweeps of {setting}")
-    panels = _panels(len(found), row_height=1.62)
-    for axes, (name, points) in zip(panels, found.items(), strict=True):
-        for measure, look in _SERIES.items():
-            _measured(axes, points, measure, look)
+    columns = min(len(found), 4 if len(found) > 6 else 3)
+    rows = math.ceil(len(found) / columns)
+    figure = style.figure(style.DOUBLE if columns > 1 else style.COLUMN, 0.65 + 1.62 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for axes in grid[len(found) :]:
+        axes.remove()
+    for axes, (name, points) in zip(grid, found.items(), strict=False):
+        _measured(axes, points, "acc", _ACC)
+        _measured(axes, points, "adv_acc", _ADV_ACC)
+        _measured(axes, points, "agreement", _AGREEMENT, band=True)
         if setting.endswith("-a"):
-            _balanced(axes, points)
+            x, balanced = _medians(points, "agreement", "balanced")
+            axes.plot(x, balanced, "--", color=style.BOTH, label="agreement, balanced labels")
             _theory(axes, points, name, is_shifted=setting == "shifted-a")
         _published(axes, AGREEMENT.get((setting, name)), points, "agreement, published (one seed)")
-        _frame(axes, name, points, (0.35, 1.04))
+        _explain_hollow(axes, points)
         axes.axhline(0.5, color="0.8", linewidth=0.6, zorder=0.5)
-    _share_legend(panels)
-    return _first(panels).figure  # type: ignore[return-value]
+        _name_axis(axes, name, points)
+    for axes in grid[::columns]:
+        axes.set_ylabel("share of points")
+    grid[0].set_ylim(min(0.38, grid[0].get_ylim()[0]), 1.04)
+    _share_legend(figure, columns)
+    return figure
 
 
 @style.styled()
 def cosines(results: StemResults) -> Figure:
     """|cos| of perturbations and representer direction, with acc, against d and time of f."""
-    cells = {
-        (setting, name): points
-        for setting in series.settings(results)
-        for name in ("d", "epochs_f")
-        if len(points := series.points(results, setting, name)) > 1
-    }
-    if not cells:
+    rows = {}
+    for name in ("d", "epochs_f"):
+        groups = _groups(results, name)
+        if groups:
+            rows[name] = groups
+    if not rows:
         raise Absent(f"scale {results.scale} has no sweeps over d or training time of f")
-    panels = _panels(len(cells), row_height=1.45)
-    for axes, ((setting, name), points) in zip(panels, cells.items(), strict=True):
-        _measured(axes, points, "acc", (style.F, "o", "standard: $f$ on its samples"))
-        look = (style.BOUND, "D", r"$|\cos(r_n, P(x_n))|$, mean over samples")
-        _measured(axes, points, "cosine", look)
-        axes.axhline(1.0, color=style.THEORY, linewidth=0.8, linestyle=":", label="lazy limit")
-        published = COSINE.get((setting, name))
-        _published(axes, published, points, "cosine, published (one seed)")
-        _frame(axes, name, points, (-0.1, 1.1))
-        axes.set_title(setting)
-    _share_legend(panels, columns=4)
-    return _first(panels).figure  # type: ignore[return-value]
+    columns = max(map(len, rows.values()))
+    figure = style.figure(style.DOUBLE, 0.45 + 1.75 * len(rows))
+    grid = figure.subplots(len(rows), columns, squeeze=False, sharey=True)
+    for panels, (name, groups) in zip(grid, rows.items(), strict=True):
+        for axes in panels[len(groups) :]:
+            axes.remove()
+        panels[0].set_ylabel("share, or cosine")
+        for axes, (title, points) in zip(panels, groups.items(), strict=False):
+            _measured(axes, points, "acc", _ACC)
+            _measured(axes, points, "cosine", _COSINE, band=True)
+            axes.axhline(1, color=style.THEORY, linewidth=0.8, linestyle=":", label="aligned: 1")
+            published = COSINE.get((title.split(",")[0], name))
+            _published(axes, published, points, "cosine, published (one seed)")
+            _explain_hollow(axes, points)
+            _name_axis(axes, name, points)
+            axes.set_title(title)
+    grid[0, 0].set_ylim(-0.1, 1.1)
+    _share_legend(figure, columns=3)
+    return figure
 
 
-def _panels(count: int, row_height: float) -> list[Axes]:
-    """As many panels in rows of at most four."""
-    columns = min(count, 4 if count > 6 or count == 4 else 3)
-    rows = math.ceil(count / columns)
-    width = style.DOUBLE if columns > 1 else style.COLUMN
-    figure = style.figure(width, 0.55 + rows * row_height)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid[count:]:
-        axes.remove()
-    return list(grid[:count])
+def _groups(results: StemResults, name: str) -> dict[str, list[Point]]:
+    """Sweeps of f over one axis; settings that train the same f share a panel."""
+    groups: dict[bytes, tuple[list[str], list[Point]]] = {}
+    for setting in series.settings(results):
+        points = series.points(results, setting, name)
+        if len(points) > 1:
+            values = [point.samples(what) for point in points for what in ("acc", "cosine")]
+            same = np.array([point.x for point in points]).tobytes() + b"".join(
+                each.tobytes() for each in values
+            )
+            groups.setdefault(same, ([], points))[0].append(setting)
+    return {", ".join(names): points for names, points in groups.values()}
 
 
-def _first(panels: list[Axes]) -> Axes:
-    return panels[0]
+def _medians(points: list[Point], name: str, targets: str = "iid") -> tuple[np.ndarray, np.ndarray]:
+    x = np.array([point.x for point in points])
+    return x, np.array([np.nanmedian(point.samples(name, targets)) for point in points])
 
 
-def _measured(axes: Axes, points: list[Point], name: str, look: tuple[str, str, str]) -> None:
+def _measured(
+    axes: Axes, points: list[Point], name: str, look: tuple[str, str, str], band: bool = False
+) -> None:
     """Median and range over seeds; base points that were trained longer are hollow."""
     color, marker, label = look
-    x = np.array([point.x for point in points])
-    samples = [point.samples(name) for point in points]
-    middle = np.array([np.nanmedian(each) for each in samples])
-    style.spread(axes, x, samples, color)
+    x, middle = _medians(points, name)
+    draw_range = style.spread if band else style.whiskers
+    draw_range(axes, x, [point.samples(name) for point in points], color)
     axes.plot(x, middle, color=color, marker=marker, label=label)
-    odd = [k for k, point in enumerate(points) if point.is_base and _trained_apart(point, points)]
-    axes.plot(x[odd], middle[odd], color=color, marker=marker, linestyle="none", mfc="white")
+    for k in _trained_longer(points):
+        axes.plot(x[k], middle[k], color=color, marker=marker, mfc="white")
 
 
-def _trained_apart(point: Point, points: list[Point]) -> bool:
-    return any(point.differs(other) for other in points)
+def _trained_longer(points: list[Point]) -> list[int]:
+    """The base point, where the other points of the sweep were not trained for as long."""
+    return [k for k, point in enumerate(points) if point.is_base and point.differs(points[k - 1])]
 
 
-def _balanced(axes: Axes, points: list[Point]) -> None:
-    x = [point.x for point in points]
-    middle = [np.median(point.samples("agreement", "balanced")) for point in points]
-    axes.plot(x, middle, color=style.BOTH, linestyle="--", label="agreement, balanced labels")
+def _explain_hollow(axes: Axes, points: list[Point]) -> None:
+    """An empty line that brings its label to the legend."""
+    for k in _trained_longer(points):
+        longer, shorter = (points[j].run.config.epochs_f[-1] for j in (k, k - 1))
+        label = f"hollow: {longer} epochs, else {shorter}"
+        axes.plot([], [], "o", color="0.3", mfc="white", label=label)
 
 
 def _theory(axes: Axes, points: list[Point], name: str, *, is_shifted: bool) -> None:
     """Law B4 where its assumptions hold: identity loss and f trained on shifted Gaussians.
 
-    Elsewhere in scenario (a) its sign rule with the measured mean direction.
+    Elsewhere in scenario (a) its sign rule with the measured mean direction. Medians, as for what
+    was measured: the law of one seed is a function of the labels that it drew.
     """
     if name.startswith("logistic"):
         return
-    x = [point.x for point in points]
     if is_shifted and name != "epochs_f":
-        law = [np.mean(point.samples("law")) for point in points]
-        axes.plot(x, law, color=style.THEORY, label="threshold law at the drawn labels (mean)")
+        axes.plot(*_medians(points, "law"), color=style.THEORY, label="threshold law, drawn labels")
     else:
-        rule = [np.mean(point.samples("threshold")) for point in points]
-        axes.plot(
-            x, rule, color=style.THEORY, linestyle=":", label="threshold rule, measured $\\bar u$"
-        )
+        label = r"threshold rule, measured $\bar u$"
+        axes.plot(*_medians(points, "threshold"), ":", color=style.THEORY, label=label)
 
 
 def _published(axes: Axes, published: Published | None, points: list[Point], label: str) -> None:
     if published is not None and published.belongs(points[0].run.config):
-        axes.plot(published.x, published.y, label=label, **_PUBLISHED)  # type: ignore[arg-type]
+        axes.plot(published.x, published.y, "x", color=style.PUBLISHED, label=label, zorder=1.5)
 
 
-def _frame(axes: Axes, name: str, points: list[Point], limits: tuple[float, float]) -> None:
-    axis = AXES[name]
-    axes.set(xlabel=axis.title, ylim=limits)
-    if axis.log:
-        axes.set_xscale("log")
-    if name == "n" and series.holds_all_images(points):
-        x = [point.x for point in points]
-        axes.set_xticks(x, [*(f"{value:g}" for value in x[:-1]), "all"], minor=False)
+def _name_axis(axes: Axes, name: str, points: list[Point]) -> None:
+    axes.set_xlabel(AXES[name].title)
+    x = np.array([point.x for point in points])
+    if AXES[name].log:
+        style.log_ticks(axes, x)
+    if name == "n" and points[-1].run.config.n == 0:
+        shown = [value for value in x[:-1] if len(x) < 6 or math.log10(value).is_integer()]
+        axes.set_xticks([*shown, x[-1]], [*(f"{value:g}" for value in shown), "all"])
         axes.set_xticks([], minor=True)
-    if axes.get_subplotspec().is_first_col():  # type: ignore[union-attr]
-        axes.set_ylabel("share of points")
 
 
-def _share_legend(panels: list[Axes], columns: int = 3) -> None:
+def _share_legend(figure: Figure, columns: int) -> None:
     """One legend above all panels, with every label that occurs in any of them."""
-    handles = {}
-    for axes in panels:
+    handles: dict[str, Artist] = {}
+    for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
-    panels[0].figure.legend(  # type: ignore[union-attr]
-        handles.values(), handles.keys(), loc="outside upper center", ncols=columns
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside upper center", ncols=min(columns, 3)
     )

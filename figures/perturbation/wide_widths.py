@@ -32,6 +32,7 @@ def widths(results: StemResults) -> Figure:
     for axes in (left, right):
         axes.set(xscale="log", yscale="log", xlabel="width $m$")
         axes.legend(loc="upper right")
+    right.set_ylim(top=20 * right.get_ylim()[1])  # room for the legend
     return figure
 
 
@@ -62,7 +63,7 @@ def _lazy(axes: Axes, m: np.ndarray, over_runs: Over) -> None:
         _medians(over_runs("lazy_expected")),
         color=style.BOUND,
         linestyle="--",
-        label="its expectation, at most",
+        label="Theorem L, expected bound",
     )
     axes.plot(
         m,

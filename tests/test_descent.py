@@ -256,7 +256,7 @@ def test_float32_stays_and_is_close(coordinates):
 
 @pytest.mark.parametrize("coordinates", ["weights", "gram"])
 def test_short_products_stay_close(coordinates):
-    """bfloat16 factors, float32 sums: outputs within 4e-3 of their scale, and their signs."""
+    """bfloat16 factors, float32 sums: outputs within 2e-3 of their scale, and their signs."""
     key_p, key_x = jax.random.split(jax.random.key(4))
     y = jnp.where(jnp.arange(64) < 32, 1.0, -1.0).astype(jnp.float32)
     x = jax.random.normal(key_x, (64, 64), jnp.float32) + 0.3 * y[:, None]
@@ -270,7 +270,7 @@ def test_short_products_stay_close(coordinates):
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(short))
     outputs = networks.forward(exact, x, 0.3)
     error = np.abs(networks.forward(short, x, 0.3) - outputs)
-    assert 0 < np.max(error) < 4e-3 * np.max(np.abs(outputs))
+    assert 0 < np.max(error) < 2e-3 * np.max(np.abs(outputs))
     np.testing.assert_array_equal(np.sign(networks.forward(short, x, 0.3)), np.sign(outputs))
 
 

@@ -108,6 +108,15 @@ def test_squared_flow_by_hand():
     np.testing.assert_allclose(found[:, 0], 2 - 2 * np.exp(-3 * np.asarray(times)), rtol=1e-15)
 
 
+def test_squared_flow_where_the_kernel_is_zero():
+    """The residual stays, and what K(z, X) sees of it grows linearly: f_t(z) = 6 t / 1."""
+    zero, one = jnp.zeros((1, 1)), jnp.ones(1)
+    found = squared(
+        zero, 3 * zero + 3, 2 * one, 0 * one, 0 * one, jnp.array([0.0, 0.5, 1e9, np.inf])
+    )
+    np.testing.assert_allclose(found[:, 0], [0, 3, 6e9, 0], rtol=1e-15)
+
+
 @pytest.mark.parametrize("duplicate", [False, True])
 def test_squared_flow_is_the_matrix_exponential(duplicate):
     """The outputs at X and z obey one linear equation, whose generator is exponentiated."""

@@ -121,6 +121,8 @@ def _default_maps() -> dict[str, tuple[MapConfig, int]]:
         "gauss-b": (dataclasses.replace(gauss, scenario="b", eps=1.0), 1),
         "digits-a": (dataclasses.replace(digits, eps=0.14), 1),
         "digits-b": (dataclasses.replace(digits, scenario="b", eps=1.4), 1),
+        "digits38-a": (dataclasses.replace(digits, classes=(3, 8), eps=0.14), 1),
+        "digits38-b": (dataclasses.replace(digits, classes=(3, 8), scenario="b", eps=1.4), 1),
     }
 
 

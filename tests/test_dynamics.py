@@ -39,9 +39,10 @@ def problem(duplicate=False):
         x, y = x.at[1].set(x[0]), y.at[0].set(1.0).at[1].set(-1.0)
     f0 = jax.random.normal(key_f, (N,))
     f0 = f0.at[1].set(f0[0]) if duplicate else f0
+    lazy_kernel = jax.jit(kernels.lazy_kernel)
     return (
-        kernels.lazy_kernel(x, x, 0.2),
-        kernels.lazy_kernel(z, x, 0.2),
+        lazy_kernel(x, x, 0.2),
+        lazy_kernel(z, x, 0.2),
         y,
         f0,
         jax.random.normal(key_t, (K,)),
@@ -92,7 +93,8 @@ def test_identity_flow_is_linear_in_time():
     times = jnp.array([0.0, 0.5, 4.0])
     found = dynamics.identity_flow(kernel_test, y, f0_test, times)
     np.testing.assert_array_equal(found[0], f0_test)
-    for row, time in zip(found, times, strict=True):
+    kernel_test, y, f0_test = map(np.asarray, (kernel_test, y, f0_test))
+    for row, time in zip(found, np.asarray(times), strict=True):
         by_hand = [
             f0_test[j] + time * sum(y[k] * kernel_test[j, k] for k in range(N)) / N
             for j in range(K)

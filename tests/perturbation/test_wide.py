@@ -44,6 +44,24 @@ limit_gradient = jax.jit(
 )
 
 
+@jax.jit
+def sums(x, y, z, r, gamma):
+    return (
+        wide.lazy_predictor(x, y, z, gamma),
+        wide.surrogate_f(x, y, z, gamma),
+        wide.representer_direction(x, y, z, gamma),
+        wide.surrogate_g(x, y, r, z, gamma),
+    )
+
+
+@jax.jit
+def pairs(x, y, z, r, gamma):
+    """What the sums above are made of."""
+    pairs = ((x, z), (x, x), (r, z))
+    gates = [kernels.gate_kernel(first, second, gamma) for first, second in pairs]
+    return gates[0], kernels.lazy_kernel(x, z, gamma), gates[1], gates[2]
+
+
 def differences(function, at, step):
     """Central differences of a function of points, shape (k, d)."""
     shifts = step * jnp.eye(at.shape[1])
@@ -130,24 +148,19 @@ def test_label_imbalance():
 
 @pytest.mark.parametrize("gamma", [0.0, 0.4])
 def test_kernel_sums_are_the_plain_loops(gamma):
-    x, y, z = data()
-    gate, lazy = np.asarray(gate_kernel(x, z, gamma)), np.asarray(kernels.lazy_kernel(x, z, gamma))
-    among = np.asarray(gate_kernel(x, x, gamma))
+    r = normal(5, N, D)
+    points = (*data(), r)
+    found = sums(*points, gamma)
+    gate, lazy, among, near = map(np.asarray, pairs(*points, gamma))
+    x, y, z, r = map(np.asarray, points)
     for j in range(K):
-        total = sum(y[k] * lazy[k, j] for k in range(N)) / N
+        drift = sum(y[k] * lazy[k, j] for k in range(N)) / N
         no_bias = sum(y[k] * gate[k, j] * (x[k] @ z[j]) for k in range(N)) / N
         direction = sum(y[k] * gate[k, j] * x[k] for k in range(N)) / N
-        np.testing.assert_allclose(lazy_predictor(x, y, z, gamma)[j], total, atol=1e-13)
-        np.testing.assert_allclose(wide.surrogate_f(x, y, z, gamma)[j], no_bias, atol=1e-13)
-        np.testing.assert_allclose(
-            wide.representer_direction(x, y, z, gamma)[j], direction, atol=1e-13
-        )
-    r = normal(5, N, D)
-    near = np.asarray(gate_kernel(r, z, gamma))
-    found = wide.surrogate_g(x, y, r, z, gamma)
-    for j in range(K):
         inner = [sum(y[k] * among[n, k] * (x[k] @ z[j]) for k in range(N)) / N for n in range(N)]
-        np.testing.assert_allclose(found[j], np.mean(near[:, j] * np.array(inner)), atol=1e-13)
+        expected = (drift, no_bias, direction, np.mean(near[:, j] * np.array(inner)))
+        for vector, value in zip(found, expected, strict=True):
+            np.testing.assert_allclose(vector[j], value, atol=1e-13)
 
 
 @given(seed=st.integers(0, 2**31 - 1), gamma=st.sampled_from([0.0, 0.3, 0.9]))

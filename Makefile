@@ -12,7 +12,6 @@ THEORY := $(shell find theory -name '*.py')
 reproduce: $(VENV)/.runtime
 	$(BIN)/python -m sims run all --scale $(SCALE) --results $(RESULTS)
 	$(MAKE) --no-print-directory $(RESULTS)/theorems.json
-	$(BIN)/python -m figures --scale $(SCALE) --results $(RESULTS) --out $(OUT)
 	$(BIN)/python -m figures report --scale $(SCALE) --results $(RESULTS) --out $(OUT)
 
 # Verdicts for the report; `make verify` checks on more instances.

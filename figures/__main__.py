@@ -34,16 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with_report = given.stems[:1] == ["report"]
     try:
         drawn = drawing.draw_all(given.stems[with_report:], given.scale, given.results, given.out)
-        page = None
+        page, summary = None, ""
         if with_report:
             from figures import report
 
             page = report.write(drawn, given.results, given.out)
+            summary = report.summary(drawn)
     except ValueError as error:
         parser.error(str(error))
     print(drawing.table(drawn))
     if page is not None:
-        print(f"report in {page}")
+        print(f"\n{summary}\nreport in {page}")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from sims.experiment import StemResults
 
 FOLDER = Path("figures/out")
+RECORD = "drawn.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Drawn:
     png: Path | None = None
     seconds: float = 0.0
     left_out: str = ""
+    kept: bool = False  # the files were there from before, drawn by this code from these results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +55,8 @@ def draw_all(
       results: root folder of the results.
       out: root folder of the figures, made if it is not there.
 
+    A figure is kept as it is if the same code drew it from the same results.
+
     Raises:
       ValueError: for an unknown stem or scale, missing results, or a folder that cannot be written.
         Nothing has been drawn then.
@@ -69,8 +75,16 @@ def draw_all(
     with tqdm(total=total, unit="figure", disable=not sys.stderr.isatty()) as bar:
         for stem, module in modules.items():
             drawn = []
+            record = Path(out) / stem / RECORD
+            key = _key(loaded[stem])
+            kept = _kept(record, key)
             for name, draw in module.FIGURES.items():
                 bar.set_postfix_str(f"{stem}/{name}")
+                if name in kept:
+                    pdf, png = (record.with_name(f"{name}.{kind}") for kind in ("pdf", "png"))
+                    drawn.append(Drawn(name, module.CAPTIONS[name], pdf, png, kept=True))
+                    bar.update()
+                    continue
                 start = time.perf_counter()
                 try:
                     figure = draw(loaded[stem])
@@ -81,6 +95,8 @@ def draw_all(
                     seconds = time.perf_counter() - start
                     drawn.append(Drawn(name, module.CAPTIONS[name], pdf, png, seconds))
                 bar.update()
+            names = [each.name for each in drawn if each.png is not None]
+            style.replace(record, json.dumps({"key": key, "figures": names}).encode())
             found.append(Stem(loaded[stem], tuple(drawn)))
     return found
 
@@ -94,9 +110,38 @@ def table(stems: Sequence[Stem]) -> str:
             if drawn.pdf is None:
                 rows.append((label, f"left out: {drawn.left_out}", ""))
             else:
-                rows.append((label, f"{drawn.pdf}, .png", f"{drawn.seconds:.1f}"))
+                seconds = "kept" if drawn.kept else f"{drawn.seconds:.1f}"
+                rows.append((label, f"{drawn.pdf}, .png", seconds))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         f"{label:{widths[0]}}  {files:{widths[1]}}  {seconds:>{widths[2]}}".rstrip()
         for label, files, seconds in rows
     )
+
+
+def _key(results: StemResults) -> str:
+    """Identifies the results and the code that figures are drawn from."""
+    import matplotlib
+
+    digest = hashlib.sha256(matplotlib.__version__.encode())
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    for run in results.values():
+        digest.update(f"{run.study}/{run.label}".encode())
+        for sidecar in run.sidecars:
+            digest.update(sidecar["npz_sha256"].encode())
+    return digest.hexdigest()
+
+
+def _kept(record: Path, key: str) -> set[str]:
+    """Names of the figures that are there and were drawn under this key."""
+    try:
+        found = json.loads(record.read_text())
+        names = found["figures"] if found["key"] == key else []
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {
+        name
+        for name in names
+        if all(record.with_name(f"{name}.{kind}").is_file() for kind in ("pdf", "png"))
+    }

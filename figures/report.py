@@ -76,6 +76,28 @@ def write(stems: Sequence[Stem], results: str | Path, out: str | Path) -> Path:
     return path
 
 
+def summary(stems: Sequence[Stem]) -> str:
+    """A row a stem: claims held, not held and for context, figures, seconds of its simulations."""
+    rows: list[tuple[str, ...]] = [("stem", "held", "not held", "context", "figures", "seconds")]
+    for stem in stems:
+        words = [_word(claim) for claim in catalogue.get(stem.results.stem).claims(stem.results)]
+        sidecars = [sidecar for run in stem.results.values() for sidecar in run.sidecars]
+        seconds = sum(sidecar["seconds"] for sidecar in sidecars)
+        drawn = sum(figure.png is not None for figure in stem.figures)
+        counts = [str(words.count(word)) for word in ("held", "not held", "context")]
+        rows.append((stem.results.stem, *counts, str(drawn), f"{seconds:.0f}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    return "\n".join(
+        "  ".join(
+            [
+                f"{row[0]:{widths[0]}}",
+                *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    )
+
+
 def _overview(stems: Sequence[Stem], claims: Sequence[list[Claim]]) -> str:
     rows = []
     for stem, about in zip(stems, claims, strict=True):

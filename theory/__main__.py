@@ -58,8 +58,9 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
 
     arguments.integer("--instances", options.instances)
     arguments.integer("--seed", options.seed, low=0)
-    if options.json is not None and not os.access(options.json.absolute().parent, os.W_OK):
-        raise ValueError(f"--json must be a file in a writable folder; got {options.json}.")
+    target = options.json
+    if target is not None and (target.is_dir() or not os.access(target.absolute().parent, os.W_OK)):
+        raise ValueError(f"--json must be a file in a writable folder; got {target}.")
     runtime.configure()
     width = max(len(theorem.name) for theorem in theorems)
     print(
@@ -114,10 +115,10 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
         "statements with probability).\nSlack: worst (rhs - lhs) relative to the larger side. "
         "Tightness: median over instances of the largest lhs / rhs."
     )
-    if options.json is not None:
-        partial = options.json.with_name(options.json.name + ".partial")
+    if target is not None:
+        partial = target.with_name(target.name + ".partial")
         partial.write_text(json.dumps(rows, indent=1) + "\n")
-        partial.replace(options.json)
+        partial.replace(target)
     return 0 if held == len(rows) else 1
 
 

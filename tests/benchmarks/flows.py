@@ -13,7 +13,7 @@ from theory import dynamics, kernels
 RTOL, ATOL = 1e-8, 1e-10
 
 
-def run(*, n: int = 1000, d: int = 100, repeats: int = 2) -> list[Row]:
+def run(*, n: int = 1000, d: int = 100, repeats: int = 4) -> list[Row]:
     """Training outputs at five times, from a tenth to a hundred units of the mean eigenvalue.
 
     The solver's steps are bounded by the largest eigenvalue, that of the shift between the classes;

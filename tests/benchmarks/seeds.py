@@ -17,7 +17,7 @@ def run(
     d: int = 100,
     width: int = 100,
     steps: int = 200,
-    repeats: int = 3,
+    repeats: int = 6,
 ) -> list[Row]:
     """Data, start and training of every seed; what is kept is the outputs on its samples."""
 
@@ -39,7 +39,7 @@ def run(
             reference=reference,
             ours=ours,
             required=1.3,
-            checks=(Check("deviation", deviation(found, exact), at_most=1e-2),),
+            checks=(Check("deviation", deviation(found, exact), at_most=1e-3),),
             hardware="" if on_cpu else "on accelerators seeds are one batch",
         )
     ]

@@ -13,7 +13,7 @@ from tests.benchmarks.measure import Check, Row, deviation, side_by_side
 from theory import descent, networks
 from theory.networks import TwoLayer
 
-LR, BETA, GAMMA = 1.0, 0.9, 0.0
+BETA, GAMMA = 0.9, 0.0
 # Short products help only where the hardware multiplies short floats about this much faster.
 SHORT_SPEED = 2.0
 
@@ -65,8 +65,7 @@ def wide_data(
             if short_speed >= SHORT_SPEED
             else "needs units for short floats; "
             f"here bfloat16 products run at {short_speed:.2g} times the speed of float32",
-            note=f"reference scaled from {reference_steps} steps; outputs compared with float32 "
-            "(equal where the compiler keeps more precision than asked for)",
+            note=f"reference scaled from {reference_steps} steps; outputs compared with float32",
         ),
     ]
 
@@ -138,7 +137,7 @@ def plain(p: TwoLayer, x: Array, y: Array, *, steps: int) -> TwoLayer:
         at, velocity = state
         value, gradient = jax.value_and_grad(loss)(at)
         velocity = jax.tree.map(lambda old, new: BETA * old + new, velocity, gradient)
-        return (jax.tree.map(lambda old, by: old - LR * by, at, velocity), velocity), value
+        return (jax.tree.map(lambda old, by: old - rate(x) * by, at, velocity), velocity), value
 
     start = (p.w, p.b)
     still = jax.tree.map(jnp.zeros_like, start)
@@ -156,7 +155,7 @@ def ours(
         x,
         y,
         loss="logistic",
-        lr=LR,
+        lr=rate(x),
         beta=BETA,
         steps=steps,
         gamma=GAMMA,
@@ -172,6 +171,11 @@ def problem(n: int, d: int, width: int, key: Array | None = None) -> tuple[TwoLa
     y = jax.random.rademacher(key_y, (n,), jnp.float32)
     x = jax.random.normal(key_x, (n, d), jnp.float32) + 0.3 * y[:, None]
     return networks.init_two_layer(key_p, d, width, jnp.float32), x, y
+
+
+def rate(x: Array) -> float:
+    """A learning rate at which the loss still falls at the end, so that deviations can grow."""
+    return 1.0 / x.shape[1]
 
 
 def outputs(p: TwoLayer, x: Array) -> Array:

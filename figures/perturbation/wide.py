@@ -69,10 +69,11 @@ CAPTIONS = {
         " the start of training. Grey: published single seeds [fig]."
     ),
     "maps": (
-        "Decisions of f and g in the plane of the class means, one seed each. The surrogates"
-        " vanish on one line through the origin [derived]; in scenario (a) the networks disagree"
-        " on a strip beside it whose side and breadth the drawn label imbalance ȳ sets, which the"
-        " surrogates cannot show as they have no bias."
+        "Decisions of f and g in the plane of the class means, one seed each (digits: 1 and 2,"
+        " digits38: 3 and 8). Both surrogates vanish on nearly one line through the origin [fig];"
+        " in scenario (a) the networks disagree on a strip beside it whose side and breadth"
+        " the drawn label imbalance ȳ sets, which the surrogates cannot show as they have no bias."
+        " In scenario (b) they disagree on a thin wedge."
     ),
     "imbalance": (
         "Shifted Gaussians, scenario (a), base point: agreement is a matter of the imbalance of"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,7 +33,9 @@ def imbalance(results: StemResults) -> Figure:
     drawn = point.samples("label_imbalance")
     reach = 1.15 * max(np.abs(drawn).max(), 2 * FITTED_IMBALANCE)
     grid = np.linspace(-reach, reach, 401)
-    law = wide.threshold_agreement(config.mu, config.d, config.eps[0], jnp.asarray(grid))
+    law = jax.vmap(wide.threshold_agreement, (None, None, None, 0))(
+        config.mu, config.d, config.eps[0], jnp.asarray(grid)
+    )
     figure = style.figure(style.COLUMN, 2.5)
     axes = figure.subplots()
     axes.plot(grid, law, color=style.THEORY, label="threshold law, no fit")

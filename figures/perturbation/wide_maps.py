@@ -29,7 +29,7 @@ def maps(results: StemResults) -> Figure:
         raise Absent(f"scale {results.scale} has no decision maps")
     sets = list(dict.fromkeys(label.rsplit("-", 1)[0] for label in cells))
     side = style.DOUBLE / max(len(sets), 3)
-    figure = style.figure(len(sets) * side, 2 * side + 0.75)
+    figure = style.figure(len(sets) * side, 2 * side + 0.9)
     grid = figure.subplots(2, len(sets), squeeze=False)
     for row, scenario in zip(grid, "ab", strict=True):
         for axes, name in zip(row, sets, strict=True):
@@ -74,9 +74,10 @@ def _panel(axes: Axes, run: Run) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_title(
-        f"{run.label}: agreement {arrays['agreement']:.2f}, "
+        f"{run.label}\nagreement {arrays['agreement']:.2f}, "
         rf"$\bar y = {arrays['label_imbalance']:+.3f}$",
         fontsize=7,
+        linespacing=1.15,
     )
 
 

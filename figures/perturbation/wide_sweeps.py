@@ -32,7 +32,12 @@ def sweeps(results: StemResults, setting: str) -> Figure:
         raise Absent(f"scale {results.scale} has no sweeps of {setting}")
     columns = min(len(found), 4 if len(found) > 6 else 3)
     rows = math.ceil(len(found) / columns)
-    figure = style.figure(style.DOUBLE if columns > 1 else style.COLUMN, 0.65 + 1.62 * rows)
+    # A single column has its legend in one column too, which is higher.
+    figure = (
+        style.figure(style.DOUBLE, 0.65 + 1.62 * rows)
+        if columns > 1
+        else style.figure(style.COLUMN, 1.2 + 1.62 * rows)
+    )
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for axes in grid[len(found) :]:
         axes.remove()
@@ -58,35 +63,35 @@ def sweeps(results: StemResults, setting: str) -> Figure:
 @style.styled()
 def cosines(results: StemResults) -> Figure:
     """|cos| of perturbations and representer direction, with acc, against d and time of f."""
-    rows = {}
-    for name in ("d", "epochs_f"):
-        groups = _groups(results, name)
-        if groups:
-            rows[name] = groups
+    rows = [
+        (name, panels)
+        for name in ("d", "epochs_f")
+        for panels in _batched(_groups(results, name), 4)
+    ]
     if not rows:
         raise Absent(f"scale {results.scale} has no sweeps over d or training time of f")
-    columns = max(map(len, rows.values()))
-    figure = style.figure(style.DOUBLE, 0.45 + 1.75 * len(rows))
+    columns = max(len(panels) for _, panels in rows)
+    figure = style.figure(style.DOUBLE, 0.45 + 1.85 * len(rows))
     grid = figure.subplots(len(rows), columns, squeeze=False, sharey=True)
-    for panels, (name, groups) in zip(grid, rows.items(), strict=True):
-        for axes in panels[len(groups) :]:
+    for row, (name, panels) in zip(grid, rows, strict=True):
+        for axes in row[len(panels) :]:
             axes.remove()
-        panels[0].set_ylabel("share, or cosine")
-        for axes, (title, points) in zip(panels, groups.items(), strict=False):
+        row[0].set_ylabel("share, or cosine")
+        for axes, (settings, points) in zip(row, panels, strict=False):
             _measured(axes, points, "acc", _ACC)
             _measured(axes, points, "cosine", _COSINE, band=True)
             axes.axhline(1, color=style.THEORY, linewidth=0.8, linestyle=":", label="aligned: 1")
-            published = COSINE.get((title.split(",")[0], name))
+            published = COSINE.get((settings[0], name))
             _published(axes, published, points, "cosine, published (one seed)")
             _explain_hollow(axes, points)
             _name_axis(axes, name, points)
-            axes.set_title(title)
+            axes.set_title("\n".join(settings), linespacing=1.15)
     grid[0, 0].set_ylim(-0.1, 1.1)
     _share_legend(figure, columns=3)
     return figure
 
 
-def _groups(results: StemResults, name: str) -> dict[str, list[Point]]:
+def _groups(results: StemResults, name: str) -> list[tuple[list[str], list[Point]]]:
     """Sweeps of f over one axis; settings that train the same f share a panel."""
     groups: dict[bytes, tuple[list[str], list[Point]]] = {}
     for setting in series.settings(results):
@@ -97,7 +102,11 @@ def _groups(results: StemResults, name: str) -> dict[str, list[Point]]:
                 each.tobytes() for each in values
             )
             groups.setdefault(same, ([], points))[0].append(setting)
-    return {", ".join(names): points for names, points in groups.values()}
+    return list(groups.values())
+
+
+def _batched(items: list, size: int) -> list[list]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _medians(points: list[Point], name: str, targets: str = "iid") -> tuple[np.ndarray, np.ndarray]:
@@ -157,7 +166,9 @@ def _name_axis(axes: Axes, name: str, points: list[Point]) -> None:
     if AXES[name].log:
         style.log_ticks(axes, x)
     if name == "n" and points[-1].run.config.n == 0:
-        shown = [value for value in x[:-1] if len(x) < 6 or math.log10(value).is_integer()]
+        # Few sizes by name, many by decades that keep clear of the last tick.
+        decades = [value for value in x if math.log10(value).is_integer() and 5 * value < x[-1]]
+        shown = x[:-1] if len(x) < 6 else decades
         axes.set_xticks([*shown, x[-1]], [*(f"{value:g}" for value in shown), "all"])
         axes.set_xticks([], minor=True)
 

@@ -1,0 +1,139 @@
+"""The report page: valid, complete, escaped, and on its own."""
+
+import base64
+import dataclasses
+import html.parser
+import json
+import re
+
+import pytest
+
+from figures import draw_all, report
+from sims import catalogue, runner
+from sims.experiment import Claim
+
+VOID = {"meta", "img", "br"}
+VERDICT = {
+    "name": "wide.width",
+    "source": "[derived] <W>",
+    "statement": "|K_m - K| <= radius & more",
+    "status": "HELD",
+    "instances": 10,
+    "vacuous": 0,
+    "violations": 0,
+    "allowed": 2,
+    "tightness": None,
+    "controls": {"no bias": True},
+    "missed": [],
+}
+CLAIMS = [
+    Claim("close <script>", "[derived] B4", 1.0, 1.01, tolerance=0.05, note="a & b"),
+    Claim("too low", "[measured]", 0.9, 0.5, kind="at_least"),
+    Claim("one seed", "[fig]", 0.99, 0.7, kind="context"),
+]
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Results, folder of figures and what was drawn."""
+    results, out = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("out")
+    runner.run("perturbation.wide", "smoke", results, progress=False)
+    return results, out, draw_all((), "smoke", results, out)
+
+
+@pytest.fixture
+def page(drawn, tmp_path, monkeypatch):
+    """The page of three claims and one theorem, and the figures it is about."""
+    results, out, stems = drawn
+    experiment = dataclasses.replace(catalogue.get("perturbation.wide"), claims=lambda _: CLAIMS)
+    monkeypatch.setattr(catalogue, "get", lambda stem: experiment)
+    (tmp_path / "theorems.json").write_text(json.dumps([VERDICT]))
+    path = report.write(stems, tmp_path, out)
+    assert path == out / "report.html"
+    return path.read_text(), stems
+
+
+class Balanced(html.parser.HTMLParser):
+    """Sees that every element is closed by its own end tag."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def parse(text):
+    parser = Balanced()
+    parser.feed(text)
+    parser.close()
+    assert not parser.open
+    return parser
+
+
+def test_the_page_is_valid_and_needs_no_network(page):
+    text, _ = page
+    parser = parse(text)
+    assert not {"script", "link", "iframe"} & set(parser.tags)
+    assert not re.search(r"https?:|//\w", re.sub(r"base64,[^\"]*", "", text))
+    assert ("name", "viewport") in parser.attributes
+    assert "@media print" in text
+
+
+def test_every_figure_is_embedded_with_caption_and_link(page, drawn):
+    text, stems = page
+    _, out, _ = drawn
+    figures = [figure for figure in stems[0].figures if figure.png]
+    assert len(figures) == text.count("<figure>") > 5
+    for figure in figures:
+        assert base64.b64encode(figure.png.read_bytes()).decode() in text
+        assert html.escape(figure.caption) in text
+        link = re.search(rf'href="([^"]*/{figure.name}\.pdf)"', text)[1]
+        assert (out / link).is_file()
+    for figure in stems[0].figures:
+        if not figure.png:
+            assert f"{figure.name}: {figure.left_out}" in text
+
+
+def test_claims_and_verdicts(page):
+    text, _ = page
+    rows = [
+        [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<td>(.*?)</td>", row)]
+        for row in re.findall(r"<tr>(.*?)</tr>", text)
+    ]
+    assert ["held", "close &lt;script&gt;", "1 ± 0.05", "1.01", "[derived] B4", "a &amp; b"] in rows
+    assert ["not held", "too low", "≥ 0.9", "0.5", "[measured]", ""] in rows
+    assert ["context", "one seed", "0.99", "0.7", "[fig]", ""] in rows
+    assert rows[1][3:] == ["1", "1", "1", "8 of 15"]
+    (theorem,) = (row for row in rows if row[:1] == ["HELD"])
+    assert theorem[2:] == ["10", "0", "0 of 2", "–", "1 of 1", "[derived] &lt;W&gt;"]
+    assert '<span class="bad">not held</span>' in text
+
+
+def test_provenance(page):
+    text, stems = page
+    sidecar = stems[0].results["sweep", "shifted-a/base"].sidecars[0]
+    for words in (f"jax {sidecar['versions']['jax']}", "30 of 14 configs, 1 to 5 seeds", "smoke"):
+        assert words in text
+    assert "synthetic only" in text
+
+
+def test_the_same_results_give_the_same_page(drawn):
+    results, out, stems = drawn
+    first = report.write(stems, results, out).read_bytes()
+    assert report.write(stems, results, out).read_bytes() == first
+    parse(first.decode())
+
+
+@pytest.mark.parametrize("text, words", [("{", "must hold JSON"), ('[{"name": 1}]', "--json")])
+def test_a_wrong_file_of_verdicts_is_named(drawn, tmp_path, rejects, text, words):
+    (tmp_path / "theorems.json").write_text(text)
+    with rejects(words):
+        report.write(drawn[2], tmp_path, drawn[1])

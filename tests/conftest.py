@@ -1,4 +1,4 @@
-"""Settings of every test: float64, no silent broadcasting, derandomised hypothesis, shape checks."""
+"""Settings of every test: float64, no silent broadcasting, fixed hypothesis, shape checks."""
 
 import contextlib
 import re

@@ -31,6 +31,7 @@ figcaption, small, .note { color: #444; font-size: .9rem; }
 table { border-collapse: collapse; font-size: .85rem; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
   overflow-wrap: anywhere; min-width: 3.5rem; }
+th { overflow-wrap: normal; white-space: nowrap; }
 tr { break-inside: avoid; }
 .good { color: #00664b; font-weight: 600; }
 .bad { color: #b3261e; font-weight: 600; }

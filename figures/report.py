@@ -30,8 +30,9 @@ figcaption, small, .note { color: #444; font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
-  overflow-wrap: anywhere; min-width: 3.5rem; }
-th { overflow-wrap: normal; white-space: nowrap; }
+  overflow-wrap: break-word; min-width: 3.5rem; }
+th { white-space: nowrap; }
+td:nth-child(2) { min-width: 9rem; }
 tr { break-inside: avoid; }
 .good { color: #00664b; font-weight: 600; }
 .bad { color: #b3261e; font-weight: 600; }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from theory.perturbation import wide_agreement, wide_directions, wide_theorems
+from theory.perturbation import wide_agreement, wide_directions, wide_theorems, wide_threshold
 from theory.theorem import Theorem
 
 THEOREMS: dict[str, Theorem] = {
     theorem.name: theorem
-    for module in (wide_theorems, wide_directions, wide_agreement)
+    for module in (wide_theorems, wide_directions, wide_agreement, wide_threshold)
     for theorem in module.THEOREMS
 }
 # Wing of each stem, so that a whole wing can be asked for by its name.

@@ -1,8 +1,9 @@
 """Learning from adversarial perturbations, wide networks: the statements about agreement.
 
-What the second network g learns from perturbations with independent labels (B1-B4), and when its
+What the second network g learns from perturbations with independent labels (B1-B3), and when its
 predictions must agree with those of f: in scenario a, trained on the perturbations alone, and in
-scenario b, trained on perturbed samples. All [derived]; stated at infinite width and for the
+scenario b, trained on perturbed samples. The threshold law (B4) stands in
+:mod:`theory.perturbation.wide_threshold`. All [derived]; stated at infinite width and for the
 identity loss, where f and g are kernel sums.
 """
 
@@ -18,7 +19,7 @@ from jax import Array
 
 from theory import geometry, kernels, networks
 from theory.perturbation import wide, wide_bounds
-from theory.perturbation.wide_theorems import DELTA, SCALES, SLOPES, far_slope, two_classes
+from theory.perturbation.wide_theorems import DELTA, SCALES, SLOPES, two_classes
 from theory.theorem import (
     Bound,
     Bounds,
@@ -34,7 +35,7 @@ from theory.theorem import (
 
 
 @struct.dataclass
-class _Second:
+class Second:
     """All that decides f and g at the points z."""
 
     x: Array
@@ -78,14 +79,14 @@ def _sample(
     on_original: bool,
     reverse: bool = False,
     shrink: float = 1.0,
-) -> _Second:
+) -> Second:
     key_x, key_z, key_f, key_g, key_labels = jax.random.split(key, 5)
     n, d, points = size["n"], size["d"], size["points"]
     scale, gamma = knobs["scale"], knobs["slope"]
     x, y = two_classes(key_x, n, d, scale, shift=1.0)
     z, _ = two_classes(key_z, points, d, scale, shift=1.0)
     u = wide.representer_direction(x, y, x, gamma) + wide.kernel_gradient_direction(x, y, x, gamma)
-    return _Second(
+    return Second(
         x=x,
         y=y,
         z=z,
@@ -100,31 +101,31 @@ def _sample(
     )
 
 
-def _split(at: _Second) -> tuple[Array, Array]:
+def _split(at: Second) -> tuple[Array, Array]:
     return wide.even_odd_split(at.base, at.u, at.eps, at.z, at.gamma)
 
 
-def _drift_of_g(at: _Second) -> Array:
+def drift_of_g(at: Second) -> Array:
     """What training adds to g over time, from the perturbed data set itself."""
     inputs = at.base + at.eps * at.targets[:, None] * at.u
     kernel = kernels.lazy_kernel(inputs, at.z, at.gamma)
     return at.targets @ kernel / at.targets.shape[0]
 
 
-_SIZES = ({"n": 8, "d": 2, "points": 2}, {"n": 64, "d": 10, "points": 6})
-_KNOBS = {"slope": SLOPES, "scale": SCALES, "log_eps": (-2.0, 1.0), "log_time": (1.0, 3.0)}
-_scenario_a = functools.partial(_sample, labels=_independent, on_original=False)
-_scenario_b = functools.partial(_sample, labels=_independent, on_original=True)
+SIZES = ({"n": 8, "d": 2, "points": 2}, {"n": 64, "d": 10, "points": 6})
+KNOBS = {"slope": SLOPES, "scale": SCALES, "log_eps": (-2.0, 1.0), "log_time": (1.0, 3.0)}
+scenario_a = functools.partial(_sample, labels=_independent, on_original=False)
+scenario_b = functools.partial(_sample, labels=_independent, on_original=True)
 
 
 # Theorems B1-B3 ----------------------------------------------------------------------------------
 
 
-def _decomposition(at: _Second, *, noise: float = 1.0) -> Bounds:
+def _decomposition(at: Second, *, noise: float = 1.0) -> Bounds:
     even, odd = _split(at)
     parts = wide.signal(odd) + noise * (at.targets @ even) / at.targets.shape[0]
     scale = jnp.mean(jnp.abs(even) + jnp.abs(odd), axis=0)
-    return {"sum": equal(_drift_of_g(at), parts, 1e-12 * scale)}
+    return {"sum": equal(drift_of_g(at), parts, 1e-12 * scale)}
 
 
 DECOMPOSITION = Theorem(
@@ -132,21 +133,21 @@ DECOMPOSITION = Theorem(
     statement="(1/N) sum_n y'_n K(base_n + eps y'_n u_n, z) = M(z) + (1/N) sum_n y'_n e_n(z), "
     "for any unit vectors u and any base.",
     source="[derived] Theorem B1",
-    sizes=_SIZES,
-    knobs=_KNOBS,
-    sample=_scenario_b,
+    sizes=SIZES,
+    knobs=KNOBS,
+    sample=scenario_b,
     conclusions=_decomposition,
     controls={"signal alone": Control(conclusions=functools.partial(_decomposition, noise=0.0))},
 )
 
 
-def _clear_product(at: _Second) -> Bounds:
+def _clear_product(at: Second) -> Bounds:
     # Below this the odd part is a difference of equal numbers.
     product = at.eps * jnp.abs(at.u @ at.z.T)
     return {"u.z": Bound(lhs=jnp.full_like(product, 1e-9), rhs=product)}
 
 
-def _signal_sign(at: _Second, *, part: int = 1) -> Bounds:
+def _signal_sign(at: Second, *, part: int = 1) -> Bounds:
     return {"sign": same_sign(_split(at)[part], at.u @ at.z.T)}
 
 
@@ -154,16 +155,16 @@ SIGNAL_SIGN = Theorem(
     name="wide.signal_sign",
     statement="In scenario a each odd part o_n(z) has the sign of u_n.z, for any eps > 0.",
     source="[derived] Theorem B2",
-    sizes=_SIZES,
-    knobs=_KNOBS,
-    sample=_scenario_a,
+    sizes=SIZES,
+    knobs=KNOBS,
+    sample=scenario_a,
     hypotheses=_clear_product,
     conclusions=_signal_sign,
     controls={"even part": Control(conclusions=functools.partial(_signal_sign, part=0))},
 )
 
 
-def _noise(at: _Second, *, balanced: bool, share: float = 1.0) -> Bounds:
+def _noise(at: Second, *, balanced: bool, share: float = 1.0) -> Bounds:
     even, _ = _split(at)
     noise = jnp.abs(at.targets @ even) / at.targets.shape[0]
     radius = share * wide_bounds.label_noise_radius(even, DELTA, balanced=balanced)
@@ -175,9 +176,9 @@ LABEL_NOISE = Theorem(
     statement="For independent labels, |(1/N) sum_n y'_n e_n(z)| <= "
     "sqrt(2 ln(2k/delta) sum_n e_n(z)^2)/N at all k points at once with probability 1 - delta.",
     source="[derived] Theorem B1, Hoeffding",
-    sizes=_SIZES,
-    knobs=_KNOBS,
-    sample=_scenario_b,
+    sizes=SIZES,
+    knobs=KNOBS,
+    sample=scenario_b,
     conclusions=functools.partial(_noise, balanced=False),
     failure_rate=DELTA,
     controls={
@@ -196,19 +197,19 @@ BALANCED_NOISE = Theorem(
     "<= (max_n e_n - min_n e_n) sqrt(ln(2k/delta)/N) at all k points at once with probability "
     "1 - delta.",
     source="[derived] Theorem B3, Hoeffding without replacement",
-    sizes=_SIZES,
-    knobs=_KNOBS,
+    sizes=SIZES,
+    knobs=KNOBS,
     sample=functools.partial(_sample, labels=_balanced, on_original=False),
     conclusions=functools.partial(_noise, balanced=True),
     failure_rate=DELTA,
-    controls={"independent labels": Control(sample=_scenario_a)},
+    controls={"independent labels": Control(sample=scenario_a)},
 )
 
 
 # Agreement ---------------------------------------------------------------------------------------
 
 
-def _certified(at: _Second, *, noise: float = 1.0) -> Bounds:
+def _certified(at: Second, *, noise: float = 1.0) -> Bounds:
     even, odd = _split(at)
     signal, drift = wide.signal(odd), wide.lazy_predictor(at.x, at.y, at.z, at.gamma)
     radius = noise * wide_bounds.label_noise_radius(even, DELTA)
@@ -219,9 +220,9 @@ def _certified(at: _Second, *, noise: float = 1.0) -> Bounds:
     }
 
 
-def _agreement(at: _Second) -> Bounds:
+def _agreement(at: Second) -> Bounds:
     f = at.f0 + at.time * wide.lazy_predictor(at.x, at.y, at.z, at.gamma)
-    g = at.g0 + at.time * _drift_of_g(at)
+    g = at.g0 + at.time * drift_of_g(at)
     return {"agreement": same_sign(f, g)}
 
 
@@ -233,9 +234,9 @@ def _agreement_theorem(letter: str, on_original: bool, controls: dict[str, Contr
         "and (iii) sgn M = sgn F, the signs of f and g agree, at all points at once with "
         "probability 1 - delta over the labels.",
         source=f"[derived] agreement theorem {letter}",
-        sizes=_SIZES,
-        knobs=_KNOBS | {"log_eps": (0.0, 1.0)},
-        sample=_scenario_b if on_original else _scenario_a,
+        sizes=SIZES,
+        knobs=KNOBS | {"log_eps": (0.0, 1.0)},
+        sample=scenario_b if on_original else scenario_a,
         hypotheses=_certified,
         conclusions=_agreement,
         failure_rate=DELTA,
@@ -252,7 +253,7 @@ AGREEMENT_A = _agreement_theorem(
             hypotheses=functools.partial(_certified, noise=0.0),
         ),
         "signal not aligned with f": Control(
-            sample=functools.partial(_scenario_a, reverse=True),
+            sample=functools.partial(scenario_a, reverse=True),
             hypotheses=lambda at: {
                 name: bound
                 for name, bound in _certified(at).items()
@@ -270,132 +271,12 @@ AGREEMENT_B = _agreement_theorem(
             sample=functools.partial(_sample, labels=_opposite, on_original=True)
         ),
         "noise ignored": Control(
-            sample=functools.partial(_scenario_b, shrink=0.03),
+            sample=functools.partial(scenario_b, shrink=0.03),
             hypotheses=functools.partial(_certified, noise=0.0),
         ),
     },
 )
 
-
-# Initial outputs and the threshold law -----------------------------------------------------------
-
-
-@struct.dataclass
-class _Outputs:
-    z: Array
-    outputs: Array
-    gamma: Array
-
-
-def _sample_outputs(key: Array, size: Size, knobs: Knobs) -> _Outputs:
-    key_z, key_normal = jax.random.split(key)
-    z = knobs["scale"] * jax.random.normal(key_z, (size["points"], size["d"]))
-    values, vectors = jnp.linalg.eigh(kernels.nngp_kernel(z, z, knobs["slope"]))
-    normal = jax.random.normal(key_normal, (size["points"],))
-    return _Outputs(
-        z=z,
-        outputs=vectors @ (jnp.sqrt(jnp.maximum(values, 0)) * normal),
-        gamma=knobs["slope"],
-    )
-
-
-def _initial_output(at: _Outputs, *, share: float = 1.0) -> Bounds:
-    radius = wide_bounds.initial_output_radius(at.z, at.gamma, DELTA)
-    return {"outputs": Bound(lhs=jnp.abs(at.outputs), rhs=share * radius)}
-
-
-INITIAL_OUTPUT = Theorem(
-    name="wide.initial_output",
-    statement="At infinite width |g_0(z)| <= sigma_z sqrt((1+gamma^2) ln(2k/delta)) at all k "
-    "points at once with probability 1 - delta over the initialisation.",
-    source="[derived] section 3B, tail of the NNGP",
-    sizes=({"points": 2, "d": 2}, {"points": 6, "d": 10}),
-    knobs={"slope": SLOPES, "scale": SCALES},
-    sample=_sample_outputs,
-    conclusions=_initial_output,
-    failure_rate=DELTA,
-    controls={
-        "a third of the radius": Control(
-            conclusions=functools.partial(_initial_output, share=1 / 3)
-        )
-    },
-)
-
-
-def _threshold_surrogate(at: _Second, *, wrong: bool = False) -> Bounds:
-    r = at.eps * at.targets[:, None] * at.u
-    gamma = far_slope(at.gamma) if wrong else at.gamma
-    centre = kernels.gate_kernel(jnp.zeros_like(r[:1]), at.z, gamma)[0]
-    products = r @ at.z.T + 1
-    threshold = centre * (at.targets @ products) / at.targets.shape[0]
-    gap = jnp.abs(_drift_of_g(at) - threshold)
-    bound = wide_bounds.threshold_surrogate_bound(r, at.z, at.gamma)
-    return {"gap": within_rounding(gap, bound, jnp.mean(jnp.abs(products), axis=0))}
-
-
-THRESHOLD_SURROGATE = Theorem(
-    name="wide.threshold_surrogate",
-    statement="In scenario a, |(1/N) sum_n y'_n K(r_n, z) - Phi(0, z) (eps ubar.z + ybar)| <= "
-    "(1-gamma)^2 eps/(2 pi sqrt d) (1/N) sum_n |r_n.z + 1|.",
-    source="[derived] Theorem B4, first order",
-    sizes=_SIZES,
-    knobs=_KNOBS,
-    sample=_scenario_a,
-    conclusions=_threshold_surrogate,
-    controls={
-        "wrong slope in Phi": Control(
-            conclusions=functools.partial(_threshold_surrogate, wrong=True)
-        )
-    },
-)
-
-
-@struct.dataclass
-class _Threshold:
-    score: Array  # (points,), ubar.z for fresh z
-    mu: Array
-    eps: Array
-    ybar: Array
-    d: int = struct.field(pytree_node=False)
-
-
-def _sample_threshold(key: Array, size: Size, knobs: Knobs) -> _Threshold:
-    d = size["d"]
-    z, _ = two_classes(key, size["points"], d, jnp.ones(()), shift=0.0)
-    y = jnp.where(jnp.arange(size["points"]) % 2 == 0, 1.0, -1.0)
-    z = z + knobs["mu"] * y[:, None]
-    return _Threshold(
-        score=jnp.sum(z, axis=1) / float(d) ** 0.5,
-        mu=knobs["mu"],
-        eps=10.0 ** knobs["log_eps"],
-        ybar=knobs["ybar"],
-        d=d,
-    )
-
-
-def _threshold_law(at: _Threshold, *, share: float = 1.0) -> Bounds:
-    agree = jnp.mean((jnp.sign(at.score) == jnp.sign(at.eps * at.score + at.ybar)).astype(float))
-    law = wide.threshold_agreement(at.mu, at.d, at.eps, share * at.ybar)
-    radius = jnp.sqrt(jnp.log(2 / DELTA) / (2 * at.score.shape[0]))
-    return {"share": Bound(lhs=jnp.abs(agree - law), rhs=radius)}
-
-
-THRESHOLD_LAW = Theorem(
-    name="wide.threshold_law",
-    statement="For z ~ N(mu y 1, I) the signs of ubar.z and eps ubar.z + ybar agree with "
-    "probability 1 - (Phi_N(kappa + h) - Phi_N(kappa - h))/2, kappa = mu sqrt d, h = |ybar|/eps; "
-    "the share among k fresh points is within sqrt(ln(2/delta)/(2k)) of it with probability "
-    "1 - delta.",
-    source="[derived] Theorem B4",
-    sizes=({"points": 500, "d": 1}, {"points": 2000, "d": 10}),
-    knobs={"mu": (0.0, 1.0), "log_eps": (-2.0, 0.0), "ybar": (-0.2, 0.2)},
-    sample=_sample_threshold,
-    conclusions=_threshold_law,
-    failure_rate=DELTA,
-    controls={
-        "half the imbalance": Control(conclusions=functools.partial(_threshold_law, share=0.5))
-    },
-)
 
 THEOREMS = (
     DECOMPOSITION,
@@ -404,7 +285,4 @@ THEOREMS = (
     BALANCED_NOISE,
     AGREEMENT_A,
     AGREEMENT_B,
-    INITIAL_OUTPUT,
-    THRESHOLD_SURROGATE,
-    THRESHOLD_LAW,
 )

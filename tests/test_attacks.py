@@ -1,0 +1,197 @@
+"""Projected gradient descent: against loops in numpy, closed forms, and at its edges."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sims import attacks
+
+WORDS = [("l2", "rescale"), ("linf", "rescale"), ("linf", "sign"), ("l0", "rescale")]
+N, D, STEPS = 5, 12, 9
+EPS = {"l2": 0.9, "linf": 0.3, "l0": None}
+
+
+def bowl(x):
+    """Not convex, with a gradient that turns on the way."""
+    return jnp.sum(jnp.cos(2 * x) + 0.3 * x * jnp.roll(x, 1, axis=1), axis=1)
+
+
+def bowl_gradient(x):
+    return -2 * np.sin(2 * x) + 0.3 * (np.roll(x, 1) + np.roll(x, -1))
+
+
+def in_numpy(x, norm, style, eps, low, high):
+    """One sample, written as loops over steps and coordinates."""
+    point, best, best_value = x.copy(), x.copy(), np.inf
+    for i in range(STEPS + 1):
+        value = float(bowl(jnp.asarray(point)[None])[0])
+        if value < best_value:
+            best, best_value = point.copy(), value
+        if i == STEPS:
+            return best, best_value
+        g = bowl_gradient(point)
+        if norm == "l0":
+            changed = [j for j in range(D) if point[j] != x[j]]
+            rest = [j for j in range(D) if j not in changed]
+            if rest:
+                changed.append(max(rest, key=lambda j, g=g: abs(g[j])))
+            scale = max(max(abs(g[j]) for j in changed), 1e-12)
+            for j in changed:
+                point[j] -= 0.3 * g[j] / scale
+        elif style == "sign":
+            point = np.clip(point - eps / 5 * np.sign(g), x - eps, x + eps)
+        else:
+            size = (lambda v: np.sqrt(sum(v**2))) if norm == "l2" else (lambda v: max(abs(v)))
+            point = point - eps / 5 * g / max(size(g), 1e-12)
+            if size(point - x) > eps:
+                point = x + (point - x) * eps / (size(point - x) + 1e-7)
+        point = np.clip(point, low, high)
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return np.random.default_rng(0).uniform(0.0, 1.0, (N, D))
+
+
+def attack(x, norm, style, low=-jnp.inf, high=jnp.inf):
+    return jax.jit(
+        lambda x: attacks.pgd(
+            bowl, x, norm=norm, steps=STEPS, eps=EPS[norm], low=low, high=high, linf_style=style
+        )
+    )(x)
+
+
+@pytest.mark.parametrize(("norm", "style"), WORDS)
+def test_is_the_loop_over_steps_and_samples(clean, norm, style):
+    found, values = attack(clean, norm, style, 0.0, 1.0)
+    for i in range(N):
+        point, value = in_numpy(clean[i], norm, style, EPS[norm], 0.0, 1.0)
+        np.testing.assert_allclose(found[i], point, atol=1e-12)
+        np.testing.assert_allclose(values[i], value, rtol=1e-12)
+    # Something is clamped, and something is not.
+    assert np.any((found == 0) | (found == 1)) and np.any((found > 0) & (found < 1))
+
+
+@pytest.mark.parametrize(("norm", "style"), WORDS)
+def test_stays_in_its_budget_and_never_gets_worse(clean, norm, style):
+    found, values = attack(clean, norm, style)
+    delta = np.asarray(found) - clean
+    if norm == "l0":
+        assert np.all(np.sum(delta != 0, axis=1) <= STEPS)
+    else:
+        sizes = np.linalg.norm(delta, 2 if norm == "l2" else np.inf, axis=1)
+        assert np.all(sizes <= EPS[norm] * (1 + 1e-12))
+    assert np.all(values < bowl(clean))
+    np.testing.assert_allclose(values, bowl(found), rtol=1e-14)
+
+
+def test_a_linear_objective_is_minimised_where_its_gradient_says():
+    slope = jnp.array([3.0, -1.0, 0.5, 2.0])
+    x = jnp.zeros((1, 4))
+
+    def run(norm, steps=7, style="rescale"):
+        found, _ = attacks.pgd(
+            lambda x: x @ slope,
+            x,
+            norm=norm,
+            steps=steps,
+            eps=None if norm == "l0" else 0.5,
+            linf_style=style,
+        )
+        return np.asarray(found[0])
+
+    # The published rescaling stops 1e-7 short of the sphere.
+    np.testing.assert_allclose(run("l2"), -0.5 * slope / jnp.linalg.norm(slope), atol=2e-7)
+    np.testing.assert_allclose(run("linf"), -0.5 * slope / 3, atol=2e-7)
+    np.testing.assert_allclose(run("linf", style="sign"), -0.5 * np.sign(slope), atol=1e-15)
+    # Coordinate 0 first, then 3; both move at every step from then on.
+    np.testing.assert_allclose(run("l0", steps=2), [-0.6, 0, 0, -0.3 * 2 / 3], atol=1e-15)
+
+
+def test_the_start_is_kept_where_nothing_is_better():
+    x = jnp.array([[0.0, 0.0], [1.0, 1.0]])
+    found, values = attacks.pgd(
+        lambda x: jnp.sum(x, axis=1), x, norm="l2", steps=5, eps=0.5, low=0.0, high=1.0
+    )
+    np.testing.assert_array_equal(found[0], x[0])
+    assert values[0] == 0 and values[1] < 2
+    kept, value = attacks.pgd(bowl, x, norm="l2", steps=0, eps=0.5)
+    np.testing.assert_array_equal(kept, x)
+    np.testing.assert_array_equal(value, bowl(x))
+
+
+def test_the_best_point_is_not_the_last():
+    # The steps of eps / 5 overshoot the minimum at 0.25 and swing around it.
+    found, values = attacks.pgd(
+        lambda x: jnp.abs(x[:, 0] - 0.25), jnp.zeros((1, 1)), norm="linf", steps=9, eps=1.0
+    )
+    np.testing.assert_allclose(found, [[0.2]], atol=1e-12)
+    np.testing.assert_allclose(values, [0.05], atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", attacks.NORMS)
+def test_no_gradient_is_no_move(norm):
+    x = jnp.ones((2, 3))
+    found, _ = attacks.pgd(lambda x: 0 * x[:, 0], x, norm=norm, steps=3, eps=EPS[norm])
+    np.testing.assert_array_equal(found, x)
+
+
+def test_a_coordinate_moved_back_counts_as_unchanged():
+    # Coordinate 0 is at the clamp: it joins, is moved back, and joins again at every step.
+    slope = jnp.array([3.0, 1.0])
+    found, _ = attacks.pgd(
+        lambda x: x @ slope, jnp.array([[0.0, 1.0]]), norm="l0", steps=4, low=0.0, high=1.0
+    )
+    np.testing.assert_array_equal(found, [[0.0, 1.0]])
+
+
+def test_an_increasing_function_of_the_objective_gives_the_same_attack(clean):
+    plain, _ = attack(clean, "l2", "rescale")
+    steep, _ = attacks.pgd(
+        lambda x: jnp.exp(3 * bowl(x)), jnp.asarray(clean), norm="l2", steps=STEPS, eps=EPS["l2"]
+    )
+    np.testing.assert_allclose(steep, plain, atol=1e-12)
+
+
+def test_images_keep_their_shape_and_eps_may_be_traced(clean):
+    rows, _ = attack(clean, "l2", "rescale")
+    pictures = jnp.asarray(clean).reshape(N, 2, 3, 2)
+    run = jax.jit(
+        lambda x, eps: attacks.pgd(
+            lambda x: bowl(x.reshape(x.shape[0], -1)), x, norm="l2", steps=STEPS, eps=eps
+        )
+    )
+    found, _ = run(pictures, EPS["l2"])
+    np.testing.assert_allclose(found.reshape(N, D), rows, atol=1e-12)
+
+
+def test_logit_gap_is_cross_entropy_without_its_underflow():
+    logits = jax.random.normal(jax.random.key(0), (6, 10)) * 3
+    targets = jnp.arange(6)
+    entropy = -jax.nn.log_softmax(logits)[jnp.arange(6), targets]
+    gap = attacks.logit_gap(logits, targets)
+    np.testing.assert_allclose(jax.nn.softplus(gap), entropy, rtol=1e-12)
+    sure = jnp.array([[0.0, 100.0, 0.0], [0.0, 200.0, 0.0]], jnp.float32)
+    gaps = attacks.logit_gap(sure, jnp.array([1, 1]))
+    np.testing.assert_allclose(gaps, np.log(2) - np.array([100.0, 200.0]), rtol=1e-6)
+    slopes = jax.grad(lambda z: jnp.sum(attacks.logit_gap(z, targets)))(logits)
+    assert np.all(np.isfinite(slopes))
+    np.testing.assert_allclose(slopes[jnp.arange(6), targets], -1, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"norm": "l1"}, "norm must be one of l2, linf, l0; got 'l1'"),
+        ({"linf_style": "clip"}, "linf_style must be one of rescale, sign"),
+        ({"steps": -1}, "steps must be at least 0; got -1"),
+        ({"eps": -0.1}, "eps must be in [0"),
+        ({"eps": None}, "eps must be a radius for l2 and linf, None for l0; got None (l2)"),
+        ({"norm": "l0"}, "eps must be a radius for l2 and linf, None for l0; got 0.5 (l0)"),
+        ({"low": 1.0, "high": 1.0}, "low must be below high; got 1.0 and 1.0"),
+    ],
+)
+def test_arguments_are_checked(changes, words, rejects):
+    with rejects(words):
+        attacks.pgd(bowl, jnp.ones((2, 3)), **{"norm": "l2", "eps": 0.5, "steps": 2, **changes})

@@ -10,9 +10,9 @@ import copy
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,9 @@ import numpy as np
 from jax import Array
 
 from sims.experiment import Inputs, Study, map_seeds, word_index
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def results(
@@ -55,6 +58,23 @@ def load_inputs(study: Study, config: Any) -> Inputs | None:
     return _host_inputs(study, _static(config))
 
 
+def side_by_side(
+    fn: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[tuple[Item, Result]]:
+    """Every item with ``fn`` of it, as they get done, ``workers`` of them at a time.
+
+    Compiled programs run without Python's lock, so that threads are enough. After an error what
+    has not begun is not begun any more.
+    """
+    with ThreadPoolExecutor(max_workers=workers, thread_name_prefix="cell") as pool:
+        try:
+            futures = {pool.submit(fn, item): item for item in items}
+            for future in as_completed(futures):
+                yield futures.pop(future), future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
 def forget_inputs() -> None:
     """Have the next run load its data anew, as the files may be others by then."""
     _host_inputs.cache_clear()
@@ -72,11 +92,8 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _program(study: Study, config: Any, num_seeds: int) -> Callable:
-    key = _program_key(study, config, num_seeds)
-    if key not in _ahead:
-        _ahead[key] = Future()
-        _ahead[key].set_result(_compile(study, config, num_seeds))
-    return _ahead[key].result()
+    compile_ahead([(study, config, num_seeds)])
+    return _ahead[_program_key(study, config, num_seeds)].result()
 
 
 def _program_key(study: Study, config: Any, num_seeds: int) -> Any:

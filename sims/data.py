@@ -85,6 +85,10 @@ def train_test(x: Array, y: Array, n: int) -> tuple[Array, Array, Array]:
     return train_x.reshape(n, d), signs[:, : n // 2].reshape(n), test_x.reshape(total - n, d)
 
 
+class MissingData(ValueError):
+    """The data set is nowhere that was looked; the message says what to install or point to."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Images:
     """Images as rows: ``train_x``, ``test_x`` are float32 in [0, 1], shape ``(n, prod(shape))``.
@@ -112,7 +116,8 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
         where Debian's package puts it.
 
     Raises:
-      ValueError: if the data is not there, naming the places; if a file is damaged, naming it.
+      MissingData: if the data is not there, naming the places.
+      ValueError: if a file is damaged, naming it.
     """
     if name == "digits":
         return _digits()
@@ -126,7 +131,7 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
             return _from_files(name, tuple(path.resolve() for path in files), stamps)
     install = "install Debian's dataset-fashion-mnist, or " if name == "fashion-mnist" else ""
     looked = f"; looked in {', '.join(map(str, folders))}" if folders else ""
-    raise ValueError(
+    raise MissingData(
         f"data {name!r} not found{looked}: {install}set --data, or the environment variable "
         f"TWOLAYER_DATA, to a folder with {name}.npz ({', '.join(NPZ_ARRAYS)}) or the idx files "
         f"{', '.join(IDX_FILES)} (or .gz), or to the parent of such a folder called {name}."

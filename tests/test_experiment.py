@@ -2,6 +2,7 @@ import dataclasses
 import importlib
 import math
 import os
+import threading
 from pathlib import Path
 
 import jax
@@ -150,8 +151,36 @@ def test_map_seeds_is_the_same_on_both_kinds_of_device(monkeypatch):
         return {"x": jax.random.normal(key, (2,))}
 
     one_by_one = experiment.map_seeds(draw, keys)
+    np.testing.assert_array_equal(experiment.map_seeds(draw, keys[:1])["x"], one_by_one["x"][:1])
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     np.testing.assert_array_equal(experiment.map_seeds(draw, keys)["x"], one_by_one["x"])
+
+
+def test_items_are_computed_side_by_side():
+    meeting = threading.Barrier(2, timeout=20)
+
+    def meet(item):
+        meeting.wait()
+        return item + 10
+
+    assert dict(compute.side_by_side(meet, [1, 2, 3, 4], workers=2)) == {
+        1: 11,
+        2: 12,
+        3: 13,
+        4: 14,
+    }
+
+
+def test_nothing_begins_after_an_error():
+    begun = []
+
+    def fail(item):
+        begun.append(item)
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        list(compute.side_by_side(fail, range(1000), workers=1))
+    assert len(begun) < 1000
 
 
 def test_traced_numbers_do_not_change_the_dtype():
@@ -299,6 +328,24 @@ def test_missing_data_and_unwritable_folders_stop_a_run_before_it_computes(
     with rejects("data 'tiny' not found"):
         smoke(tmp_path)
     assert not fake.TRACES and not contents(tmp_path / "fake")
+
+
+def test_optional_data_that_is_missing_is_left_out_loudly(fake, tmp_path, monkeypatch, rejects):
+    [walks, images] = fake.EXPERIMENT.studies
+    optional = dataclasses.replace(images, optional=lambda config: config.images == "tiny")
+    stem = dataclasses.replace(fake.EXPERIMENT, studies=(walks, optional))
+    monkeypatch.setattr(fake, "EXPERIMENT", stem)
+    monkeypatch.delenv(DATA)
+    plan = smoke(tmp_path)
+    assert plan.done == plan.total == 6
+    [line] = [line for line in plan.report().splitlines() if line.startswith("left out")]
+    assert line.startswith("left out pixels/tiny: data 'tiny' not found: set --data")
+    results = load("fake", "smoke", tmp_path)
+    assert len(results) == 3 and results.left_out == (("pixels", "tiny"),)
+    with rejects("data 'tiny' not found"):
+        smoke(tmp_path, only=["tiny"])
+    with rejects("data 'other' not found"):
+        smoke(tmp_path, overrides={"images": "other"})
 
 
 def test_a_changed_data_set_gives_new_cells(fake, tmp_path, monkeypatch, rejects):

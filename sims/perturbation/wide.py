@@ -283,6 +283,7 @@ EXPERIMENT = Experiment(
             dims=wide_pipeline.DIMS,
             coords=wide_pipeline.coords,
             inputs=wide_pipeline.images,
+            version=2,
         ),
         Study(
             name="map",

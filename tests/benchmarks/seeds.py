@@ -1,11 +1,14 @@
-"""Several seeds of one simulation: one after another against one batch."""
+"""Several seeds of one simulation: a thread a core, as a run does, against one batch."""
 
 from __future__ import annotations
 
+import os
+
 import jax
+import jax.numpy as jnp
 from jax import Array
 
-from sims.experiment import map_seeds
+from sims import compute
 from tests.benchmarks import training
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
 
@@ -27,10 +30,17 @@ def run(
 
     keys = jax.random.split(jax.random.key(0), num_seeds)
     batch = jax.jit(jax.vmap(simulate))
-    mapped = jax.jit(lambda keys: map_seeds(simulate, keys))
-    (reference, ours), (exact, found) = side_by_side(
-        [lambda: batch(keys), lambda: mapped(keys)], repeats
-    )
+    single = jax.jit(simulate)
+
+    def threads() -> Array:
+        done = compute.side_by_side(
+            lambda seed: jax.block_until_ready(single(keys[seed])),
+            range(num_seeds),
+            workers=os.cpu_count() or 1,
+        )
+        return jnp.stack([outputs for _, outputs in sorted(done, key=lambda pair: pair[0])])
+
+    (reference, ours), (exact, found) = side_by_side([lambda: batch(keys), threads], repeats)
     on_cpu = jax.default_backend() == "cpu"
     return [
         Row(

@@ -104,7 +104,7 @@ def margin_matrix(
     Source: [derived].
     """
     gram, y = _gram_and_labels(gram, y)
-    gamma = _slope(gamma, gram, linear=True)
+    gamma = slope(gamma, gram, linear=True)
     equal = y[:, None] * y[None, :] > 0
     return jnp.where(equal, 1 + gamma**2, -2 * gamma) * gram
 
@@ -162,7 +162,7 @@ def orthogonality(gram: Float[Array, "n n"], gamma: Slope) -> Orthogonality:
     Source: ``paper`` [paper]; ``sharp`` and the bounds [derived].
     """
     gram = _gram(gram)
-    gamma = _slope(gamma, gram)
+    gamma = slope(gamma, gram)
     n = gram.shape[0]
     squares = jnp.diagonal(gram)
     low, high = jnp.min(squares), jnp.max(squares)
@@ -228,7 +228,7 @@ def limit_coefficients(
     """
     y = arguments.labels("y", y)
     lam = _multipliers(lam, y)
-    gamma = _slope(gamma, lam)
+    gamma = slope(gamma, lam)
     return jnp.where(y > 0, lam, -gamma * lam), jnp.where(y < 0, lam, -gamma * lam)
 
 
@@ -282,7 +282,7 @@ def predict(
     z = arguments.matrix("z", z)
     v = arguments.vector("v", v, length=z.shape[1])
     u = arguments.vector("u", u, length=z.shape[1])
-    gamma = _slope(gamma, z)
+    gamma = slope(gamma, z)
     pre_v, pre_u = z @ v, z @ u
     scale = even_width(width) ** 0.5 / 2
     return scale * (pre_v * gates(pre_v, gamma) - pre_u * gates(pre_u, gamma))
@@ -340,7 +340,7 @@ def kkt_residual(
     weights = arguments.matrix("weights", weights, columns=x.shape[1])
     y = arguments.labels("y", y, length=x.shape[0]).astype(x.dtype)
     lam = _multipliers(lam, y)
-    gamma = _slope(gamma, x)
+    gamma = slope(gamma, x)
     a = output_weights(weights.shape[0], x.dtype)
     pre = weights @ x.T
     gate = gates(pre, gamma)
@@ -359,6 +359,12 @@ def even_width(value: Any) -> int:
     if width % 2:
         raise ValueError(f"width must be even, for two halves of one size; got {width}.")
     return width
+
+
+def slope(gamma: Any, like: Array, *, linear: bool = False) -> Array:
+    """The slope in the dtype of an array: in (0, 1), or 1 where a linear network is meant too."""
+    arguments.scalar("gamma", gamma, low=0.0, high=1.0, open_low=True, open_high=not linear)
+    return jnp.asarray(gamma, like.dtype)
 
 
 def _gram(gram: Any) -> Array:
@@ -384,8 +390,3 @@ def _multipliers(lam: Any, y: Array) -> Array:
     if lam.shape != y.shape:
         raise ValueError(f"lam must have shape {y.shape}, one multiplier a label; got {lam.shape}.")
     return lam
-
-
-def _slope(gamma: Any, like: Array, *, linear: bool = False) -> Array:
-    arguments.scalar("gamma", gamma, low=0.0, high=1.0, open_low=True, open_high=not linear)
-    return jnp.asarray(gamma, like.dtype)

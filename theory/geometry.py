@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -60,6 +61,75 @@ def row_sines(u: Float[Array, "n d"], v: Float[Array, "n d"]) -> Float[Array, " 
     unit_u, unit_v = unit_rows(u), unit_rows(v)
     along = jnp.sum(unit_u * unit_v, axis=1, keepdims=True)
     return jnp.linalg.norm(unit_u - along * unit_v, axis=1)
+
+
+def row_angles(u: Float[Array, "n d"], v: Float[Array, "n d"]) -> Float[Array, " n"]:
+    r"""Angle between row n of u and row n of v, in [0, pi], accurate at both ends.
+
+    :math:`2 \arctan(|\hat u - \hat v| / |\hat u + \hat v|)` for unit vectors; the inverse cosine
+    would lose half the digits at parallel and opposite rows.
+
+    Raises:
+      ValueError: for shapes that differ, or a zero row (outside ``jit``, where it gives NaN).
+    """
+    u = arguments.matrix("u", u)
+    v = arguments.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
+    unit_u, unit_v = unit_rows(u), unit_rows(v)
+    apart = jnp.linalg.norm(unit_u - unit_v, axis=1)
+    return 2 * jnp.arctan2(apart, jnp.linalg.norm(unit_u + unit_v, axis=1))
+
+
+def direction(normal: Float[Array, " d"], norm: str, k: int | None = None) -> Float[Array, " d"]:
+    r"""The step D of size one that raises :math:`\langle D, w\rangle` most.
+
+    ========  ==============================================  ===========================
+    norm      D                                               :math:`\langle D, w\rangle`
+    ========  ==============================================  ===========================
+    ``l2``    :math:`w / |w|_2`                               :math:`|w|_2`
+    ``linf``  :math:`\mathrm{sign}(w)`, 0 where w is 0        :math:`|w|_1`
+    ``l0``    w at its k largest entries, over the length     length of those k entries
+    ========  ==============================================  ===========================
+
+    Its size is the Euclidean norm for ``l2`` and ``l0`` (there among steps with at most k non-zero
+    entries) and the largest entry for ``linf``.
+
+    Args:
+      normal: w, shape ``(d,)``; its scale does not matter.
+      norm: ``"l2"``, ``"linf"`` or ``"l0"``.
+      k: number of entries that may change under ``l0``, 1 to d, static; of equal entries those
+        with the lowest index.
+
+    Returns:
+      D, shape ``(d,)``; a zero normal gives NaN under ``jit``, and 0 for ``linf``.
+
+    Raises:
+      ValueError: for another norm, k missing under ``l0`` or given elsewhere, k outside 1 to d, or
+        (outside ``jit``) a zero normal.
+    """
+    normal = arguments.vector("normal", normal)
+    arguments.choice("norm", norm, ("l2", "linf", "l0"))
+    if (k is not None) != (norm == "l0"):
+        raise ValueError(f"k must be given for norm l0 and only there; got {k} with {norm}.")
+    if not arguments.holds(lambda known: jnp.any(known != 0), normal):
+        raise ValueError("normal must not be zero, which has no direction.")
+    if norm == "linf":
+        return jnp.sign(normal)
+    if k is not None:
+        if arguments.integer("k", k) > normal.shape[0]:
+            raise ValueError(f"k must be at most {normal.shape[0]}, the dimension; got {k}.")
+        _, largest = jax.lax.top_k(jnp.abs(normal), k)
+        normal = jnp.zeros_like(normal).at[largest].set(normal[largest])
+    return unit_rows(normal[None])[0]
+
+
+def direction_gain(normal: Float[Array, " d"], direction: Float[Array, " d"]) -> Float[Array, ""]:
+    r"""How far a step of size one along D moves :math:`\langle w, \cdot\rangle`.
+
+    :math:`\langle D, w\rangle`, in units of ``|normal|``; the dual norm of the normal where D is
+    its :func:`direction`.
+    """
+    normal = arguments.vector("normal", normal)
+    return normal @ arguments.vector("direction", direction, length=normal.shape[0])
 
 
 def plane_axes(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "2 d"]:

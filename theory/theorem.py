@@ -78,14 +78,40 @@ def within_rounding(lhs: Array, rhs: Array, scale: Array) -> Bound:
 
 
 def same_sign(first: Array, second: Array) -> Bound:
-    """``sign first == sign second`` as a bound: 0 or 1 or 2 against 0."""
-    lhs = jnp.abs(jnp.sign(first) - jnp.sign(second))
+    """``sign first == sign second`` as a bound: 0 or 1 or 2 against 0.
+
+    Signs have no slope. The bound's derivative is that of minus the product of both arguments, each
+    relative to its size, so that a search knows which way they come apart.
+    """
+    lhs = _signs_apart(first, second)
     return Bound(lhs=lhs, rhs=jnp.zeros_like(lhs))
+
+
+@jax.custom_jvp
+def _signs_apart(first: Array, second: Array) -> Array:
+    return jnp.abs(jnp.sign(first) - jnp.sign(second))
+
+
+@_signs_apart.defjvp
+def _signs_apart_jvp(
+    primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    first, second = primals
+    share_first, share_second = (
+        tangent / jnp.where(value == 0, 1, jnp.abs(value))
+        for value, tangent in zip(primals, tangents, strict=True)
+    )
+    together = jnp.sign(second) * share_first + jnp.sign(first) * share_second
+    return _signs_apart(first, second), -together
 
 
 def strictly_less(lhs: Array, rhs: Array) -> Bound:
     """A strict hypothesis ``lhs < rhs``: one that rounding alone could decide is not taken."""
     return Bound(lhs=lhs * (1 + 2 * ROUNDING) + jnp.finfo(jnp.result_type(lhs)).tiny, rhs=rhs)
+
+
+def _as_drawn(drawn: Any) -> Instance:
+    return drawn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +137,10 @@ class Theorem:
       source: provenance label and place, e.g. "[derived] Theorem L".
       sizes: array sizes of instances, the smallest first; each is one compiled shape.
       knobs: continuous parameters (slope, scale ...) and the ranges they are drawn from.
-      sample: (key, size, knobs) -> instance.
+      sample: (key, size, knobs) -> what is drawn: the instance, or what ``complete`` makes it from.
+      complete: what is drawn -> instance: adds all that follows from it, such as a training run.
+      free: fields of what is drawn for which the statement allows any values, hypotheses granted.
+        A search moves these and the knobs; labels and what is random stay out.
       conclusions: instance -> named bounds; their shapes broadcast with the hypotheses'.
       hypotheses: instance -> named bounds; an element counts where all of them hold.
       failure_rate: delta of a statement that holds with probability 1 - delta over the instance.
@@ -128,6 +157,8 @@ class Theorem:
     hypotheses: Callable[[Instance], Bounds] = lambda _: {}
     failure_rate: float = 0.0
     controls: Mapping[str, Control] = dataclasses.field(default_factory=dict)
+    complete: Callable[[Any], Instance] = _as_drawn
+    free: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject a record that could not be judged."""
@@ -229,7 +260,9 @@ def judge(
       Outcomes with a leading axis of length b.
     """
     change = Control() if control is None else theorem.controls[control]
-    sampler = _compiled_sampler(change.sample or theorem.sample, tuple(sorted(size.items())))
+    sampler = _compiled_sampler(
+        change.sample or theorem.sample, theorem.complete, tuple(sorted(size.items()))
+    )
     examiner = _compiled_examiner(
         change.hypotheses or theorem.hypotheses, change.conclusions or theorem.conclusions
     )
@@ -313,14 +346,14 @@ _QUICK = {"xla_backend_optimization_level": 1}
 
 
 @functools.lru_cache(maxsize=512)
-def _compiled_sampler(sample: Callable, size: tuple[tuple[str, int], ...]) -> Callable:
+def _compiled_sampler(
+    sample: Callable, complete: Callable, size: tuple[tuple[str, int], ...]
+) -> Callable:
     # Several theorems share a sampler; so they share what is compiled here.
-    one = functools.partial(_sample_one, sample, dict(size))
+    def one(key: Array, knobs: Knobs) -> Instance:
+        return complete(sample(key, dict(size), knobs))
+
     return jax.jit(jax.vmap(one), compiler_options=_QUICK)
-
-
-def _sample_one(sample: Callable, size: Size, key: Array, knobs: Knobs) -> Instance:
-    return sample(key, size, knobs)
 
 
 @functools.lru_cache(maxsize=512)

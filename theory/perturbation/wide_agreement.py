@@ -41,14 +41,24 @@ class Second:
     x: Array
     y: Array
     z: Array
-    base: Array  # (n, d), zeros in scenario a, samples in scenario b
-    u: Array  # (n, d), unit directions of f's input gradient
+    u: Array  # (n, d), unit directions, drawn as those of f's input gradient
     eps: Array
     targets: Array
     gamma: Array
     f0: Array
     g0: Array
     time: Array  # effective time of both networks
+    on_original: bool = struct.field(pytree_node=False)
+
+    @property
+    def base(self) -> Array:
+        """What is perturbed: zeros in scenario a, the samples in scenario b."""
+        return self.x if self.on_original else jnp.zeros_like(self.x)
+
+
+def unit_directions(at: Second) -> Second:
+    """The same with directions of length 1."""
+    return at.replace(u=geometry.unit_rows(at.u))
 
 
 Labels = Callable[[Array, Array], Array]
@@ -90,14 +100,14 @@ def _sample(
         x=x,
         y=y,
         z=z,
-        base=x if on_original else jnp.zeros_like(x),
-        u=(-1.0 if reverse else 1.0) * geometry.unit_rows(u),
+        u=(-1.0 if reverse else 1.0) * u,
         eps=shrink * scale * 10.0 ** knobs["log_eps"],
         targets=labels(key_labels, y),
         gamma=gamma,
         f0=networks.forward(networks.init_two_layer(key_f, d, 32), z, gamma),
         g0=networks.forward(networks.init_two_layer(key_g, d, 32), z, gamma),
         time=10.0 ** knobs["log_time"],
+        on_original=on_original,
     )
 
 
@@ -136,6 +146,8 @@ DECOMPOSITION = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=scenario_b,
+    complete=unit_directions,
+    free=("x", "z", "u"),
     conclusions=_decomposition,
     controls={"signal alone": Control(conclusions=functools.partial(_decomposition, noise=0.0))},
 )
@@ -158,6 +170,8 @@ SIGNAL_SIGN = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=scenario_a,
+    complete=unit_directions,
+    free=("z", "u"),
     hypotheses=_clear_product,
     conclusions=_signal_sign,
     controls={"even part": Control(conclusions=functools.partial(_signal_sign, part=0))},
@@ -179,6 +193,8 @@ LABEL_NOISE = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=scenario_b,
+    complete=unit_directions,
+    free=("x", "z", "u"),
     conclusions=functools.partial(_noise, balanced=False),
     failure_rate=DELTA,
     controls={
@@ -200,6 +216,8 @@ BALANCED_NOISE = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=functools.partial(_sample, labels=_balanced, on_original=False),
+    complete=unit_directions,
+    free=("z", "u"),
     conclusions=functools.partial(_noise, balanced=True),
     failure_rate=DELTA,
     controls={"independent labels": Control(sample=scenario_a)},
@@ -237,6 +255,8 @@ def _agreement_theorem(letter: str, on_original: bool, controls: dict[str, Contr
         sizes=SIZES,
         knobs=KNOBS | {"log_eps": (0.0, 1.0)},
         sample=scenario_b if on_original else scenario_a,
+        complete=unit_directions,
+        free=("x", "z", "u", "f0", "g0"),
         hypotheses=_certified,
         conclusions=_agreement,
         failure_rate=DELTA,

@@ -25,7 +25,8 @@ from theory.perturbation.wide_theorems import (
     TRAIN_SIZES,
     Trained,
     far_slope,
-    sample_trained,
+    sample_start,
+    train,
     two_classes,
 )
 from theory.theorem import (
@@ -62,7 +63,9 @@ INPUT_GRADIENT = Theorem(
     source="[derived] Theorem A1",
     sizes=TRAIN_SIZES,
     knobs=TRAIN_KNOBS,
-    sample=sample_trained,
+    sample=sample_start,
+    complete=train,
+    free=("x", "z", "p0"),
     conclusions=_input_gradient,
     controls={
         "initial part left out": Control(
@@ -113,7 +116,9 @@ DIRECTION = Theorem(
     source="[derived] Theorem A2",
     sizes=TRAIN_SIZES,
     knobs=TRAIN_KNOBS,
-    sample=sample_trained,
+    sample=sample_start,
+    complete=train,
+    free=("x", "z", "p0"),
     conclusions=_direction,
     controls={
         "permuted labels in P": Control(conclusions=functools.partial(_direction, permuted=True)),
@@ -145,7 +150,9 @@ COEFFICIENTS = Theorem(
     source="[derived] Theorems A2 and W",
     sizes=({"n": 4, "d": 2, "m": 400, "points": 1}, {"n": 8, "d": 5, "m": 1000, "points": 1}),
     knobs=TRAIN_KNOBS,
-    sample=sample_trained,
+    sample=sample_start,
+    complete=train,
+    free=("x", "z"),
     conclusions=_coefficients,
     failure_rate=DELTA,
     controls={
@@ -202,6 +209,7 @@ INFINITE_GRADIENT = Theorem(
     sizes=({"n": 4, "d": 2, "points": 2}, {"n": 16, "d": 8, "points": 4}),
     knobs={"slope": SLOPES, "scale": SCALES},
     sample=_sample_infinite,
+    free=("x", "z"),
     conclusions=_infinite_gradient,
     controls={
         "G2 left out": Control(conclusions=functools.partial(_infinite_gradient, second=0.0)),

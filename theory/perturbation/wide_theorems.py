@@ -90,6 +90,7 @@ WIDTH = Theorem(
     sizes=({"points": 3, "d": 3, "m": 500}, {"points": 5, "d": 10, "m": 2000}),
     knobs={"slope": SLOPES, "scale": SCALES},
     sample=_sample_width,
+    free=("x", "z"),
     conclusions=_width,
     failure_rate=DELTA,
     controls={
@@ -100,6 +101,19 @@ WIDTH = Theorem(
 
 
 # Theorem L ---------------------------------------------------------------------------------------
+
+
+@struct.dataclass
+class Start:
+    """A network, its training samples, and how it is going to be trained."""
+
+    x: Array
+    y: Array
+    z: Array
+    p0: TwoLayer
+    lr: Array
+    beta: Array
+    gamma: Array
 
 
 @struct.dataclass
@@ -127,38 +141,50 @@ TRAIN_SIZES = (
 TRAIN_KNOBS = {"slope": SLOPES, "scale": SCALES, "log_rate": (-3.0, 0.0), "beta": (0.0, 0.9)}
 
 
-def sample_trained(key: Array, size: Size, knobs: Knobs, *, silent: bool = False) -> Trained:
+def sample_start(key: Array, size: Size, knobs: Knobs, *, silent: bool = False) -> Start:
     """``silent`` pairs every unit with its negative, so that the initial outputs vanish."""
     key_p, key_x, key_z = jax.random.split(key, 3)
     x, y = two_classes(key_x, size["n"], size["d"], knobs["scale"])
-    z = knobs["scale"] * jax.random.normal(key_z, (size["points"], size["d"]))
     p0 = networks.init_two_layer(key_p, size["d"], size["m"])
     if silent:
         half = jax.tree.map(lambda leaf: leaf[: size["m"] // 2], p0)
         p0 = TwoLayer(*(jnp.concatenate([a, b]) for a, b in (
             (half.w, half.w), (half.b, half.b), (half.a, -half.a))))  # fmt: skip
+    return Start(
+        x=x,
+        y=y,
+        z=knobs["scale"] * jax.random.normal(key_z, (size["points"], size["d"])),
+        p0=p0,
+        lr=10.0 ** knobs["log_rate"],
+        beta=knobs["beta"],
+        gamma=knobs["slope"],
+    )
+
+
+def train(start: Start) -> Trained:
+    """The start, and what a few steps make of it under both losses."""
     runs = {
         loss: descent.train(
-            p0,
-            x,
-            y,
+            start.p0,
+            start.x,
+            start.y,
             loss=loss,
-            lr=10.0 ** knobs["log_rate"],
-            beta=knobs["beta"],
+            lr=start.lr,
+            beta=start.beta,
             steps=STEPS,
-            gamma=knobs["slope"],
+            gamma=start.gamma,
             coordinates="weights",
         )
         for loss in LOSSES
     }
     return Trained(
-        x=x,
-        y=y,
-        z=z,
-        p0=p0,
+        x=start.x,
+        y=start.y,
+        z=start.z,
+        p0=start.p0,
         p={loss: run[0] for loss, run in runs.items()},
         trace={loss: run[1] for loss, run in runs.items()},
-        gamma=knobs["slope"],
+        gamma=start.gamma,
     )
 
 
@@ -190,7 +216,9 @@ LAZY_TRAINING = Theorem(
     source="[derived] Theorem L",
     sizes=TRAIN_SIZES,
     knobs=TRAIN_KNOBS,
-    sample=sample_trained,
+    sample=sample_start,
+    complete=train,
+    free=("x", "z", "p0"),
     conclusions=_lazy_training,
     controls={
         "labels reversed": Control(conclusions=functools.partial(_lazy_training, sign=-1.0)),
@@ -223,7 +251,9 @@ LAZY_SIGN = Theorem(
     source="[derived] sign corollary of Theorem L",
     sizes=TRAIN_SIZES,
     knobs=TRAIN_KNOBS,
-    sample=functools.partial(sample_trained, silent=True),
+    sample=functools.partial(sample_start, silent=True),
+    complete=train,
+    free=("x", "z", "p0"),
     hypotheses=_clear_drift,
     conclusions=_lazy_sign,
     controls={"labels reversed": Control(conclusions=functools.partial(_lazy_sign, sign=-1.0))},
@@ -234,25 +264,25 @@ LAZY_SIGN = Theorem(
 class _Reach:
     x: Array
     tau: Array
-    mean_norm: Array
 
 
 def _sample_reach(key: Array, size: Size, knobs: Knobs) -> _Reach:
     x = knobs["scale"] * jax.random.normal(key, (size["points"], size["d"]))
-    return _Reach(x=x, tau=10.0 ** knobs["log_time"], mean_norm=wide_bounds.mean_norm(x))
+    return _Reach(x=x, tau=10.0 ** knobs["log_time"])
 
 
 def _flip_mass(at: _Reach, *, share: float = 1.0) -> Bounds:
     # Mean of m a^2 1[|p| <= tau |a| B |x~|]: over p by the error function, over sqrt(m) a
     # by the trapezoidal rule, whose error on this smooth integrand is far below the slack.
     width = 100
+    mean_norm = wide_bounds.mean_norm(at.x)
     grid = jnp.linspace(0.0, 12.0, 1201)
     lengths = jnp.sqrt(jnp.sum(at.x**2, axis=1) + 1)
-    reach = at.tau * at.mean_norm * lengths / (kernels.aug_norm(at.x) * width**0.5)
+    reach = at.tau * mean_norm * lengths / (kernels.aug_norm(at.x) * width**0.5)
     weight = grid**2 * jnp.exp(-(grid**2) / 2) * jnp.sqrt(2 / jnp.pi)
     inside = jax.scipy.special.erf(reach[:, None] * grid[None, :] / 2**0.5)
     mean = jnp.trapezoid(weight[None, :] * inside, dx=0.01, axis=1)
-    bound = wide_bounds.expected_flip_mass(at.x, at.tau, at.mean_norm, width)
+    bound = wide_bounds.expected_flip_mass(at.x, at.tau, mean_norm, width)
     return {"mean": Bound(lhs=mean, rhs=share * bound)}
 
 
@@ -263,6 +293,7 @@ FLIP_MASS = Theorem(
     sizes=({"points": 2, "d": 2}, {"points": 4, "d": 20}),
     knobs={"scale": SCALES, "log_time": (-2.0, 1.0)},
     sample=_sample_reach,
+    free=("x",),
     conclusions=_flip_mass,
     controls={"3.9 in place of 4": Control(conclusions=functools.partial(_flip_mass, share=0.975))},
 )
@@ -316,6 +347,7 @@ EFFECTIVE_TIME = Theorem(
     sizes=({"n": 2, "d": 2, "points": 1}, {"n": 10, "d": 20, "points": 5}),
     knobs={"scale": SCALES, "log_rate": (-3.0, 0.0), "beta": (0.0, 0.95)},
     sample=_sample_frozen,
+    free=("features", "test"),
     conclusions=_effective_time,
     controls={
         "momentum ignored": Control(conclusions=functools.partial(_effective_time, momentum=False))

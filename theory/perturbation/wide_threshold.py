@@ -15,7 +15,14 @@ from jax import Array
 
 from theory import kernels
 from theory.perturbation import wide, wide_bounds
-from theory.perturbation.wide_agreement import KNOBS, SIZES, Second, drift_of_g, scenario_a
+from theory.perturbation.wide_agreement import (
+    KNOBS,
+    SIZES,
+    Second,
+    drift_of_g,
+    scenario_a,
+    unit_directions,
+)
 from theory.perturbation.wide_theorems import DELTA, SCALES, SLOPES, far_slope, two_classes
 from theory.theorem import Bound, Bounds, Control, Knobs, Size, Theorem, within_rounding
 
@@ -23,18 +30,22 @@ from theory.theorem import Bound, Bounds, Control, Knobs, Size, Theorem, within_
 @struct.dataclass
 class _Outputs:
     z: Array
-    outputs: Array
+    normal: Array  # (points,), independent standard normal
     gamma: Array
+
+    @property
+    def outputs(self) -> Array:
+        """Initial outputs at z, with the covariance of the NNGP."""
+        values, vectors = jnp.linalg.eigh(kernels.nngp_kernel(self.z, self.z, self.gamma))
+        return vectors @ (jnp.sqrt(jnp.maximum(values, 0)) * self.normal)
 
 
 def _sample_outputs(key: Array, size: Size, knobs: Knobs) -> _Outputs:
     key_z, key_normal = jax.random.split(key)
-    z = knobs["scale"] * jax.random.normal(key_z, (size["points"], size["d"]))
-    values, vectors = jnp.linalg.eigh(kernels.nngp_kernel(z, z, knobs["slope"]))
-    normal = jax.random.normal(key_normal, (size["points"],))
+    shape = (size["points"], size["d"])
     return _Outputs(
-        z=z,
-        outputs=vectors @ (jnp.sqrt(jnp.maximum(values, 0)) * normal),
+        z=knobs["scale"] * jax.random.normal(key_z, shape),
+        normal=jax.random.normal(key_normal, shape[:1]),
         gamma=knobs["slope"],
     )
 
@@ -52,6 +63,7 @@ INITIAL_OUTPUT = Theorem(
     sizes=({"points": 2, "d": 2}, {"points": 6, "d": 10}),
     knobs={"slope": SLOPES, "scale": SCALES},
     sample=_sample_outputs,
+    free=("z",),
     conclusions=_initial_output,
     failure_rate=DELTA,
     controls={
@@ -81,6 +93,8 @@ THRESHOLD_SURROGATE = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=scenario_a,
+    complete=unit_directions,
+    free=("z", "u"),
     conclusions=_threshold_surrogate,
     controls={
         "wrong slope in Phi": Control(

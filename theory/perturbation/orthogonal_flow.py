@@ -90,8 +90,7 @@ def normalized_flow(
     rate = jnp.asarray(eta, h0.dtype)
 
     def step(coef: Array, _: None) -> tuple[Array, None]:
-        force, _ = _force(h0 + coef @ gram, y, a, gamma, loss)
-        return coef + rate * force, None
+        return coef + rate * _force(h0 + coef @ gram, y, a, gamma, loss)[0], None
 
     coef, _ = jax.lax.scan(step, jnp.zeros((m, n), h0.dtype), length=steps)
     h = h0 + coef @ gram

@@ -1,4 +1,4 @@
-r"""Targeted projected gradient descent in an L2, Linf or L0 budget, as one scan.
+r"""Targeted projected gradient descent in an L2, Linf or L0 budget, as one loop.
 
 Every step uses the direction of the gradient alone, and the best point is found by comparison, so
 that an objective and an increasing function of it give the same attack. Pass the one that keeps its
@@ -27,11 +27,11 @@ def pgd(
     objective: Callable[[Array], Array],
     x: Array,
     *,
-    norm: str,
-    steps: int,
+    norm: str | Array,
+    steps: int | Array,
     eps: Any = None,
-    low: float = -jnp.inf,
-    high: float = jnp.inf,
+    low: Any = -jnp.inf,
+    high: Any = jnp.inf,
     linf_style: str = "rescale",
 ) -> tuple[Array, Array]:
     r"""The points with the smallest objective on a projected descent from x.
@@ -56,10 +56,11 @@ def pgd(
     Args:
       objective: maps points of the shape of x to one value each, shape ``(n,)``, independently.
       x: clean points in ``[low, high]``, shape ``(n, ...)``.
-      norm: one of :data:`NORMS`.
-      steps: number of steps, 100 in the published L2 and Linf attacks; static under ``jit``.
+      norm: one of :data:`NORMS`; or an index into it, which may be traced, so that one program
+        serves all three (eps must then be given, and goes unused for ``"l0"``).
+      steps: number of steps, 100 in the published L2 and Linf attacks; may be traced.
       eps: radius for ``"l2"`` and ``"linf"``; may be traced. None for ``"l0"``.
-      low: smallest value of a coordinate.
+      low: smallest value of a coordinate; may be traced.
       high: largest value of a coordinate.
       linf_style: one of :data:`LINF_STYLES`.
 
@@ -72,14 +73,16 @@ def pgd(
 
     Source: [code]; ``"sign"`` is the common form of the attack.
     """
-    arguments.choice("norm", norm, NORMS)
     arguments.choice("linf_style", linf_style, LINF_STYLES)
-    arguments.integer("steps", steps, low=0)
-    if (eps is None) != (norm == "l0"):
+    if arguments.is_known(steps):
+        arguments.integer("steps", steps, low=0)
+    if isinstance(norm, str):
+        arguments.choice("norm", norm, NORMS)
+    if (eps is None) != (isinstance(norm, str) and norm == "l0"):
         raise ValueError(f"eps must be a radius for l2 and linf, None for l0; got {eps} ({norm}).")
     if eps is not None:
         arguments.scalar("eps", eps, low=0.0)
-    if not low < high:
+    if not arguments.holds(lambda low, high: low < high, low, high):
         raise ValueError(f"low must be below high; got {low} and {high}.")
     clean = x.reshape(x.shape[0], -1)
 
@@ -87,26 +90,36 @@ def pgd(
         values = objective(rows.reshape(x.shape))
         return jnp.sum(values), values
 
-    def step(carry: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
+    def l2(rows: Array, gradient: Array) -> Array:
+        return _norm_step(rows, clean, gradient, eps, 2)
+
+    def linf(rows: Array, gradient: Array) -> Array:
+        if linf_style == "rescale":
+            return _norm_step(rows, clean, gradient, eps, jnp.inf)
+        moved = rows - clean - _STEP_SHARE * eps * jnp.sign(gradient)
+        return clean + jnp.clip(moved, -eps, eps)
+
+    def l0(rows: Array, gradient: Array) -> Array:
+        return _l0_step(rows, clean, gradient)
+
+    moves = (l2, linf, l0)
+
+    def step(_: Any, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         rows, best, best_value = carry
         gradient, values = jax.grad(total, has_aux=True)(rows)
         better = values < best_value
         best = jnp.where(better[:, None], rows, best)
         best_value = jnp.where(better, values, best_value)
-        if norm == "l0":
-            rows = _l0_step(rows, clean, gradient)
-        elif norm == "linf" and linf_style == "sign":
-            moved = rows - clean - _STEP_SHARE * eps * jnp.sign(gradient)
-            rows = clean + jnp.clip(moved, -eps, eps)
+        if isinstance(norm, str):
+            rows = moves[NORMS.index(norm)](rows, gradient)
         else:
-            order = 2 if norm == "l2" else jnp.inf
-            rows = _norm_step(rows, clean, gradient, eps, order)
-        return (jnp.clip(rows, low, high), best, best_value), None
+            rows = jax.lax.switch(norm, moves, rows, gradient)
+        return jnp.clip(rows, low, high), best, best_value
 
     # One step more than asked for: its move is thrown away, and the evaluation before it is the
     # last. A separate evaluation would be compiled on top of the gradient's.
     start = (clean, clean, jnp.full(x.shape[0], jnp.inf, x.dtype))
-    (_, best, best_value), _ = jax.lax.scan(step, start, length=steps + 1)
+    _, best, best_value = jax.lax.fori_loop(0, steps + 1, step, start)
     return best.reshape(x.shape), best_value
 
 

@@ -166,6 +166,17 @@ def test_images_keep_their_shape_and_eps_may_be_traced(clean):
     np.testing.assert_allclose(found.reshape(N, D), rows, atol=1e-12)
 
 
+def test_one_program_serves_all_norms(clean):
+    run = jax.jit(
+        lambda x, norm, steps: attacks.pgd(bowl, x, norm=norm, steps=steps, eps=EPS["l2"], high=1.0)
+    )
+    for index, norm in enumerate(attacks.NORMS):
+        eps = None if norm == "l0" else EPS["l2"]
+        found, _ = run(clean, index, 4)
+        alone, _ = attacks.pgd(bowl, jnp.asarray(clean), norm=norm, steps=4, eps=eps, high=1.0)
+        np.testing.assert_allclose(found, alone, atol=1e-12)
+
+
 def test_logit_gap_is_cross_entropy_without_its_underflow():
     logits = jax.random.normal(jax.random.key(0), (6, 10)) * 3
     targets = jnp.arange(6)

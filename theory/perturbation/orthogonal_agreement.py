@@ -177,6 +177,27 @@ def noise_reach(
     return (lo + hi) / 2 * signed + (hi - lo) / 2 * absolute
 
 
+def feature_floor(
+    z: Float[Array, "k d"], unit_normal: Float[Array, "d"], eps: Scalar, n_adv: int, lo: Scalar
+) -> Float[Array, "k"]:
+    r"""Least size of the feature that multipliers of at least ``lo`` make.
+
+    :math:`\varepsilon N^a\, lo\, |\langle \hat w, z\rangle|`, in the units of :func:`noise_reach`.
+
+    Args:
+      z: points, shape ``(k, d)``.
+      unit_normal: the first network's normal over its length, shape ``(d,)``, the ``l2`` direction.
+      eps: Euclidean length of every perturbation, non-negative.
+      n_adv: number of base points :math:`N^a`, at least 1.
+      lo: lower bound of the multipliers.
+    """
+    z = arguments.matrix("z", z)
+    unit_normal = arguments.vector("unit_normal", unit_normal, length=z.shape[1])
+    arguments.scalar("eps", eps, low=0.0)
+    n_adv = arguments.integer("n_adv", n_adv)
+    return jnp.asarray(eps, z.dtype) * n_adv * jnp.asarray(lo) * jnp.abs(z @ unit_normal)
+
+
 def agreement_certificate(
     z: Float[Array, "k d"],
     base: Float[Array, "n d"],
@@ -211,12 +232,9 @@ def agreement_certificate(
 
     Source: [derived] A1.
     """
-    signed, absolute = correlations(z, base, targets)
-    unit_normal = arguments.vector("unit_normal", unit_normal, length=base.shape[1])
-    arguments.scalar("eps", eps, low=0.0)
-    feature = jnp.asarray(eps) * base.shape[0] * jnp.asarray(lo) * jnp.abs(z @ unit_normal)
+    noise = noise_reach(*correlations(z, base, targets), lo, hi)
     # Infinite bounds make a side infinite or NaN, which no comparison counts as smaller.
-    return noise_reach(signed, absolute, lo, hi) < feature
+    return noise < feature_floor(z, unit_normal, eps, base.shape[0], lo)
 
 
 def noise_bounds(

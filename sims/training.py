@@ -1,0 +1,112 @@
+"""Mini-batch training as one scan: Nesterov momentum, weight decay, rate reduced on a plateau."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax import Array
+
+from theory import arguments
+
+# Published [code]: momentum, weight decay, and a rate that falls tenfold when the loss of an epoch
+# has not come down by 1e-4 of its best value for more than ten epochs.
+MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
+_FACTOR, _PATIENCE, _THRESHOLD = 0.1, 10, 1e-4
+
+
+@struct.dataclass
+class Fit:
+    """A finished training: its parameters, and what was seen after each of E epochs."""
+
+    params: Any
+    loss: Array  # (E,), mean over the epoch's batches, each before its step
+    rate: Array  # (E,), that of the epoch
+    scores: Any  # what ``score`` gave, with a leading axis (E,)
+
+
+def train(
+    key: Array,
+    params: Any,
+    loss: Callable[[Any, Array, Array], Array],
+    x: Array,
+    y: Array,
+    *,
+    rate: Any,
+    batch: int,
+    epochs: int,
+    score: Callable[[Any], Any],
+) -> Fit:
+    """Train on shuffled batches; samples that do not fill the last batch of an epoch sit it out.
+
+    Args:
+      key: of the shuffles.
+      params: where to start, a pytree of one dtype.
+      loss: ``(params, x, y) -> ()``, the mean over a batch.
+      x: inputs, shape ``(n, ...)``.
+      y: labels, shape ``(n,)``.
+      rate: the first learning rate; may be traced.
+      batch: samples per step.
+      epochs: passes over the data.
+      score: recorded of the parameters after each epoch.
+
+    Raises:
+      ValueError: if x and y differ in length, or hold fewer samples than a batch.
+    """
+    arguments.integer("batch", batch)
+    arguments.integer("epochs", epochs)
+    if x.shape[:1] != y.shape[:1] or x.shape[0] < batch:
+        raise ValueError(
+            f"x and y must hold the same number of samples, at least a batch of {batch}; "
+            f"got shapes {x.shape} and {y.shape}."
+        )
+    num_batches = x.shape[0] // batch
+    descent = optax.chain(
+        optax.add_decayed_weights(WEIGHT_DECAY), optax.sgd(rate, MOMENTUM, nesterov=True)
+    )
+    # It counts one epoch less: that in which the rate falls is the last of them, not the next.
+    plateau = optax.contrib.reduce_on_plateau(_FACTOR, _PATIENCE + 1, rtol=_THRESHOLD)
+
+    def epoch(carry: tuple[Any, Any, Any], key: Array) -> tuple[tuple[Any, Any, Any], Any]:
+        params, moments, schedule = carry
+        order = jax.random.permutation(key, x.shape[0])[: num_batches * batch]
+
+        def step(carry: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], Array]:
+            params, moments = carry
+            value, gradient = jax.value_and_grad(loss)(params, x[index], y[index])
+            updates, moments = descent.update(gradient, moments, params)
+            updates = jax.tree.map(lambda leaf: schedule.scale * leaf, updates)
+            return (optax.apply_updates(params, updates), moments), value
+
+        (params, moments), values = jax.lax.scan(
+            step, (params, moments), order.reshape(num_batches, batch)
+        )
+        mean = jnp.mean(values)
+        _, after = plateau.update({}, schedule, value=mean)
+        return (params, moments, after), (mean, rate * schedule.scale, score(params))
+
+    start = (params, descent.init(params), plateau.init(params))
+    (params, _, _), history = jax.lax.scan(epoch, start, jax.random.split(key, epochs))
+    return Fit(params, *history)
+
+
+def in_batches(fn: Callable[..., Any], size: int, *arrays: Array) -> Any:
+    """``fn`` of rows, ``size`` of them at a time, so that memory does not grow with their number.
+
+    ``fn`` must treat rows independently. The last batch is filled up with zeros, whose results are
+    dropped, so that ``fn`` is compiled for one shape.
+    """
+    n = arrays[0].shape[0]
+    size = min(arguments.integer("size", size), n)
+    short = -n % size
+
+    def split(array: Array) -> Array:
+        padded = jnp.pad(array, ((0, short), *((0, 0),) * (array.ndim - 1)))
+        return padded.reshape(-1, size, *array.shape[1:])
+
+    results = jax.lax.map(lambda parts: fn(*parts), tuple(map(split, arrays)))
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:n], results)

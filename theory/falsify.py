@@ -11,8 +11,10 @@ Of a statement with probability an adversary chooses everything but the randomne
 raises the mean violation of the worst 2 delta of a fixed set of draws; its choice is judged on
 fresh draws, by the exact binomial test that :func:`theory.theorem.verify` uses.
 
-Rounding is no counterexample: a violation must exceed ``MARGIN`` and be found at a good part of
-the points around it. A statement that fails at isolated points alone is not refuted by this search.
+Rounding is no counterexample, though a climb may find where it is largest: a violation must exceed
+``MARGIN``, and it must be found again at a good part of the points around it, and alike there,
+where rounding is drawn anew at each. A statement that fails at isolated points alone is therefore
+not refuted by this search.
 """
 
 from __future__ import annotations
@@ -51,8 +53,9 @@ from theory.theorem import (
 # A violation of less than this share of the larger side is taken for rounding.
 MARGIN = 1e-9
 # Around a counterexample: how many points, how far away in the unit cube, and what share of them
-# must break the conclusion at least half as much. At the edge of a hypothesis half of them leave.
-_AROUND, _NEARBY, _SHARE = 64, 1e-7, 0.25
+# must break the conclusion, half leaving the hypotheses at an edge. There lhs / rhs may vary by a
+# share of a twentieth; that of rounding varies by a third and more.
+_AROUND, _NEARBY, _SHARE, _STEADY = 64, 1e-7, 0.25, 0.05
 # Statements with probability: draws that a climb sees, and fresh ones that judge its choice.
 _DRAWS, _TRIALS, _BLOCK = 64, 2048, 256
 # A round: its steps, the share of jumps among them, and by how much gradient steps shrink over it.
@@ -181,11 +184,11 @@ class _Climb:
     """A climb in the unit cube of dimension D (leading axis of restarts)."""
 
     keys: Array  # (draws,), of all that does not move
-    best: Array  # (D,), point of the highest score; every round sets out from it
-    score: Array  # minus the relative slack inside the hypotheses, below -2 outside
-    tightness: Array  # largest lhs / rhs inside the hypotheses
-    penalty: Array  # of a hypothesis that fails, per unit of its relative slack
-    rate: Array  # length of a round's first step
+    best: Array | np.ndarray  # (D,), point of the highest score; every round sets out from it
+    score: Array | np.ndarray  # minus the relative slack inside the hypotheses, below -2 outside
+    tightness: Array | np.ndarray  # largest lhs / rhs inside the hypotheses
+    penalty: Array | np.ndarray  # of a hypothesis that fails, per unit of its relative slack
+    rate: Array | np.ndarray  # length of a round's first step
 
 
 def _search(
@@ -352,7 +355,9 @@ def _advance(space: _Space, climb: _Climb, key: Array, low: Array, high: Array) 
     return dataclasses.replace(climb, best=state[4], score=state[5], tightness=state[6])
 
 
-def _violation(hypotheses: Bounds, conclusions: Bounds, penalty: Array) -> tuple[Array, Array]:
+def _violation(
+    hypotheses: Bounds, conclusions: Bounds, penalty: Array | np.ndarray
+) -> tuple[Array, Array]:
     """Worst violation less the penalty of failing hypotheses, and how nearly these hold at best."""
     worst = nearest = jnp.full((), -jnp.inf)
     for conclusion in conclusions.values():
@@ -379,6 +384,9 @@ def _confirm(
     broken = np.asarray(outcome.violated & (outcome.slack <= slack / 2))
     if not broken[0] or np.mean(broken) < _SHARE:
         return None
+    ratio = np.asarray(outcome.tightness)[broken]
+    if np.all(ratio > 1) and np.std(ratio) > _STEADY * np.mean(ratio):
+        return None
     return _counterexample(space, instances, 0)
 
 
@@ -387,6 +395,7 @@ def _frequency(
 ) -> tuple[Counterexample | None, float]:
     """A counterexample if a choice fails too often, and how often it fails over what is allowed."""
     rows = jnp.broadcast_to(values, (_BLOCK, values.size))
+    rate = space.theorem.failure_rate
     checked = failed = 0
     shown = None
     for block in range(_TRIALS // _BLOCK):
@@ -396,7 +405,8 @@ def _frequency(
         failed += int(np.sum(outcome.violated))
         if shown is None and np.any(outcome.violated):
             shown = _counterexample(space, instances, int(np.argmax(outcome.violated)))
-    rate = space.theorem.failure_rate
+        if failed < rate * checked / 2:  # far from too often, and trials are dear
+            break
     refuted = checked > 0 and failed > stats.binom.isf(level, checked, rate)
     return (shown if refuted else None), failed / max(checked, 1) / rate
 

@@ -335,7 +335,7 @@ def _effective_time(at: _Frozen, *, momentum: bool = True) -> Bounds:
     tau = dynamics.effective_time(at.lr, at.beta if momentum else 0.0 * at.beta, steps)
     kernel = at.test @ at.features.T
     flow = dynamics.identity_flow(kernel, at.y, jnp.zeros(at.test.shape[0]), tau[None])[0]
-    scale = tau * jnp.mean(jnp.abs(kernel), axis=1)
+    scale = tau * jnp.mean(jnp.abs(at.test) @ jnp.abs(at.features).T, axis=1)
     return {"outputs": equal(at.test @ weights, flow, 1e-12 * scale)}
 
 

@@ -122,7 +122,10 @@ def flatten(net: nn.Module, shape: tuple[int, ...]) -> Flat:
     def initialise(key: Array) -> Array:
         return bounds * jax.random.uniform(key, bounds.shape, bounds.dtype, -1, 1)
 
-    return Flat(initialise, lambda vector, x: net.apply(unravel(vector), x))
+    def apply(vector: Array, x: Array) -> Any:
+        return net.apply(unravel(vector), x)
+
+    return Flat(initialise, apply)
 
 
 def _bounds(layer: dict[str, Any]) -> dict[str, Array]:

@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float
 
 from theory import arguments, geometry
 
-Scalar = float | Float[Array, ""]
+Scalar = int | float | Float[Array, ""]
 
 
 def perturb(
@@ -85,7 +85,6 @@ def perturbed_gram(
     arguments.scalar("dir_sqnorm", dir_sqnorm, low=0.0)
     arguments.scalar("eps", eps, low=0.0)
     eps = jnp.asarray(eps, gram_base.dtype)
-    # Half of the rank-one term on either side of the sum keeps the result exactly symmetric.
     half = eps * base_dot_dir + eps**2 * jnp.asarray(dir_sqnorm, gram_base.dtype) * targets / 2
     change = half[:, None] * targets[None, :]
     return gram_base + (change + change.T)

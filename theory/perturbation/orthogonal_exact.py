@@ -15,16 +15,16 @@ from typing import Any
 import jax.numpy as jnp
 from flax import struct
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from theory import arguments
 
-Scalar = float | Float[Array, ""]
+Scalar = int | float | Float[Array, ""]
 
 
 @struct.dataclass
 class FlippedOrthogonal:
-    """What is learned from orthogonal samples perturbed towards the opposite labels.
+    """What is learned from orthogonal samples perturbed towards the opposite labels, scalars.
 
     Attributes:
       lam_adv: the multiplier of every perturbed sample.
@@ -34,15 +34,15 @@ class FlippedOrthogonal:
       paper: whether the paper's hypothesis holds on them.
     """
 
-    lam_adv: Float[Array, ""]
-    sign: Float[Array, ""]
-    certificate: Bool[Array, ""]
-    paper: Bool[Array, ""]
+    lam_adv: Array
+    sign: Array
+    certificate: Array
+    paper: Array
 
 
 @struct.dataclass
 class OrthogonalNoise:
-    """What is learned from perturbed noise that is orthogonal to the samples.
+    """What is learned from perturbed noise that is orthogonal to the samples, scalars.
 
     Attributes:
       lam_adv: the multiplier of every perturbed point.
@@ -51,10 +51,10 @@ class OrthogonalNoise:
       paper: whether the paper's hypothesis holds on the perturbed points.
     """
 
-    lam_adv: Float[Array, ""]
-    angle: Float[Array, ""]
-    agreement: Float[Array, ""]
-    paper: Bool[Array, ""]
+    lam_adv: Array
+    angle: Array
+    agreement: Array
+    paper: Array
 
 
 def flipped_orthogonal(tau: Scalar, n: int, r: Scalar, gamma: Scalar) -> FlippedOrthogonal:

@@ -117,8 +117,9 @@ def _simulate(
     """All of one call: compiled once for each study, static part and shapes."""
     config = copy.copy(static)
     for name, value in values.items():
-        array = jnp.stack(value) if isinstance(value, tuple) else value
-        object.__setattr__(config, name, array)
+        if isinstance(value, tuple):
+            value = jnp.stack(value) if value else jnp.zeros(0)
+        object.__setattr__(config, name, value)
     return map_seeds(lambda key: study.simulate(key, config, inputs), keys)
 
 

@@ -1,0 +1,213 @@
+"""Stem ``perturbation.orthogonal``: learning from perturbations of nearly orthogonal samples.
+
+Five studies: ``family`` (the cases that can be solved exactly), ``flow`` (training approaches the
+closed form), ``tier`` (on which data the hypotheses hold), ``artificial`` (the published artificial
+experiment) and ``images``. The scale ``paper`` has the published grids [code].
+
+At the scale ``default`` the artificial experiment has a tenth of every published size (d, N, N^a,
+width) at the published lengths of the perturbations. By the average-case formula
+(:func:`theory.perturbation.orthogonal_agreement.predicted_accuracy`) that changes nothing for L2;
+the radii of Linf are raised to keep the length, and L0 is another experiment. Three points along
+N^a have the published d, N and N^a themselves. Labels state the published value that a cell is for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+from sims.experiment import Experiment, Study
+from sims.perturbation import (
+    orthogonal_artificial,
+    orthogonal_claims,
+    orthogonal_families,
+    orthogonal_images,
+    orthogonal_limits,
+)
+from sims.perturbation import orthogonal_published as published
+from sims.perturbation.orthogonal_artificial import LAWS, Config
+from sims.perturbation.orthogonal_families import FamilyConfig
+from sims.perturbation.orthogonal_limits import FlowConfig, TierConfig
+
+Cells = dict[str, tuple[Any, int]]
+
+# Artificial data ---------------------------------------------------------------------------------
+
+
+def _config(law: str, shrink: int, sizes: dict[str, int], **changes: Any) -> Config:
+    """The cell for published sizes d, n, n_adv, a ``shrink``-th of each.
+
+    Budgets among the changes are published ones too: radii, and shares of coordinates for L0.
+    """
+    d = sizes["d"]
+    usual = {"l2": (published.L2_BY_D[d],), "linf": (published.LINF,), "l0": (published.L0_SHARE,)}
+    budgets: dict[str, Any] = {
+        norm: tuple(published.scaled(norm, value, d, shrink) for value in changes.pop(norm, values))
+        for norm, values in usual.items()
+    }
+    return Config(
+        law=law,
+        d=d // shrink,
+        n=sizes["n"] // shrink,
+        n_adv=sizes["n_adv"] // shrink,
+        **{"width": 1000 // shrink, **changes},
+        **budgets,
+    )
+
+
+def _sweeps(
+    shrink: int,
+    seeds: dict[str, int],
+    points: dict[str, tuple],
+    inside: dict[str, tuple],
+    **changes: Any,
+) -> Cells:
+    """Sweeps over sizes, and the base point with all budgets inside, for both laws.
+
+    ``inside`` are budgets of the sweeps over sizes other than the published ones.
+    """
+    budgets = {name: points[name] for name in ("l2", "linf", "l0")}
+    cells: Cells = {}
+    for law in LAWS:
+        cells[f"{law}/base"] = (
+            _config(law, shrink, published.BASE, **budgets, **changes),
+            seeds[law],
+        )
+        for axis in published.BASE:
+            for value in points[axis]:
+                config = _config(law, shrink, {**published.BASE, axis: value}, **changes, **inside)
+                cells[f"{law}/{axis}={value}"] = (config, seeds[law])
+    return cells
+
+
+def _default_artificial() -> Cells:
+    points = {
+        "d": (1000, 2500, 5000),
+        "n": (2000, 5000, 10000),
+        "n_adv": (100, 500, 1000, 2500),
+        "l2": (0.05, 0.1, 0.2, 0.4, 0.78),
+        "linf": (0.001, 0.005, 0.01, 0.015, 0.03),
+        "l0": (0.001, 0.01, 0.05),
+    }
+    few: Any = {"pgd_steps": 20}
+    cells = _sweeps(10, dict.fromkeys(LAWS, 4), points, {"l0": ()}, **few)
+    textbook = {"l2": (), "l0": (), "linf": points["linf"], "linf_style": "sign", **few}
+    for law in LAWS:
+        cells[f"{law}/textbook"] = (_config(law, 10, published.BASE, **textbook), 2)
+        for n_adv in (100, 500, 1000):
+            config = _config(law, 1, {**published.BASE, "n_adv": n_adv}, width=100, l0=(), **few)
+            cells[f"{law}/published n_adv={n_adv}"] = (config, 2)
+    variant = functools.partial(
+        _config, "uniform", 10, published.BASE, l2=(0.1, 0.2, 0.78), linf=(), l0=(), **few
+    )
+    for gamma in (0.3, 0.9):
+        cells[f"uniform/gamma={gamma}"] = (variant(gamma=gamma), 4)
+    cells["uniform/from zero"] = (variant(start=0.0), 4)
+    cells["uniform/two rows"] = (variant(start=0.0, width=2), 4)
+    cells["uniform/published width"] = (variant(width=1000), 2)
+    return cells
+
+
+def _smoke_artificial() -> Cells:
+    sizes = {"d": 1000, "n": 1000, "n_adv": 1000}
+    return {
+        f"{law}/base": (_config(law, 50, sizes, width=4, pgd_steps=3, max_steps=20), 2)
+        for law in LAWS
+    }
+
+
+# Exact families, flow, hypotheses ----------------------------------------------------------------
+
+_STEPS_IN_TAU = (0.3, 0.42, 0.43, 0.9, 0.99, 1.01, 1.2, 1.5, 1.57, 1.58, 1.8, 2.0, 3.0)
+_TAUS = tuple(round(0.02 * k, 2) for k in range(1, 151))
+_GAMMAS = tuple(round(0.01 + 0.02 * k, 2) for k in range(50))
+
+
+def _families(taus: tuple[float, ...], gammas: tuple[float, ...], steps: int) -> Cells:
+    return {
+        "phase": (FamilyConfig(gammas=gammas, taus=taus), 1),
+        "flipped": (FamilyConfig(taus=_STEPS_IN_TAU, steps=steps), 5),
+        "near": (FamilyConfig(family="near", taus=taus), 5),
+        "random": (FamilyConfig(family="random", taus=taus), 5),
+        **{
+            f"noise n_adv={n_adv}": (
+                FamilyConfig(family="noise", n_adv=n_adv, d=n_adv + 20, taus=taus),
+                1,
+            )
+            for n_adv in (4, 20, 100)
+        },
+    }
+
+
+def _flows(chunks: int) -> Cells:
+    base = FlowConfig(chunks=chunks)
+    changes: dict[str, dict[str, Any]] = {
+        "near orthogonal": {},
+        "orthogonal": {"rho": 0.0},
+        "start x 10": {"start": 1.0},
+        "gamma=0.9": {"gamma": 0.9, "rho": 0.005},
+        "logistic": {"loss": "logistic"},
+        "near duplicate": {"duplicate": 0.03},
+    }
+    return {name: (dataclasses.replace(base, **change), 3) for name, change in changes.items()}
+
+
+_TIERS = TierConfig(
+    dims=(100, 300, 1000, 3000, 10000, 30000, 100000, 300000, 1000000, 3000000),
+    sizes=(4, 6, 10, 20, 40),
+    gammas=(0.9, 0.5, 0.3, 0.1, 0.01),
+)
+
+EXPERIMENT = Experiment(
+    stem="perturbation.orthogonal",
+    title="Learning from perturbations of nearly orthogonal samples",
+    studies=(
+        Study(
+            name="family",
+            config_type=FamilyConfig,
+            simulate=orthogonal_families.simulate,
+            cells={
+                "smoke": _families((0.5, 1.5, 2.0), (0.3, 0.5), 100),
+                "default": _families(_TAUS, _GAMMAS, 4000),
+                "paper": _families(_TAUS, _GAMMAS, 40000),
+            },
+            dims=orthogonal_families.DIMS,
+            coords=orthogonal_families.coords,
+        ),
+        Study(
+            name="flow",
+            config_type=FlowConfig,
+            simulate=orthogonal_limits.simulate_flow,
+            cells={"smoke": _flows(3), "default": _flows(200), "paper": _flows(2000)},
+            dims=orthogonal_limits.FLOW_DIMS,
+            coords=orthogonal_limits.flow_coords,
+        ),
+        Study(
+            name="tier",
+            config_type=TierConfig,
+            simulate=orthogonal_limits.simulate_tier,
+            cells={
+                "smoke": {"gauss": (_TIERS, 2)},
+                "default": {"gauss": (_TIERS, 40)},
+                "paper": {"gauss": (_TIERS, 400)},
+            },
+            dims=orthogonal_limits.TIER_DIMS,
+            coords=orthogonal_limits.tier_coords,
+        ),
+        Study(
+            name="artificial",
+            config_type=Config,
+            simulate=orthogonal_artificial.simulate,
+            cells={
+                "smoke": _smoke_artificial(),
+                "default": _default_artificial(),
+                "paper": _sweeps(1, {"uniform": 5, "gauss": 2}, published.AXES, {}),
+            },
+            dims=orthogonal_artificial.DIMS,
+            coords=orthogonal_artificial.coords,
+        ),
+        orthogonal_images.STUDY,
+    ),
+    claims=orthogonal_claims.claims,
+)

@@ -1,4 +1,4 @@
-"""Command line of the theorems: ``python -m theory list | verify [NAME ...]``."""
+"""Command line of the theorems: ``python -m theory list | verify | falsify [NAME ...]``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,26 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="names, sources and statements")
     verification = commands.add_parser("verify", help="check theorems on random instances")
-    for command in (listing, verification):
+    attack = commands.add_parser("falsify", help="search for counterexamples")
+    for command in (listing, verification, attack):
         command.add_argument(
             "names", nargs="*", metavar="NAME", help="theorem, stem or wing; default: all"
         )
     verification.add_argument(
         "--instances", type=int, default=1000, metavar="N", help="instances a theorem (1000)"
     )
-    verification.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (0)")
-    verification.add_argument("--json", type=Path, metavar="FILE", help="also write the verdicts")
+    verification.add_argument(
+        "--certified",
+        action="store_true",
+        help="also decide the statements in ball arithmetic, instance by instance",
+    )
+    attack.add_argument(
+        "--budget", type=float, default=30.0, metavar="SECONDS", help="time a theorem (30)"
+    )
+    attack.add_argument("--save", type=Path, metavar="FOLDER", help="store counterexamples as npz")
+    for command, what in ((verification, "verdicts"), (attack, "results")):
+        command.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (0)")
+        command.add_argument("--json", type=Path, metavar="FILE", help=f"also write the {what}")
     options = parser.parse_args(arguments)
 
     from theory import catalogue
@@ -36,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
         theorems = catalogue.select(options.names)
         if options.command == "list":
             return _list(theorems)
-        return _verify(theorems, options)
+        return (_verify if options.command == "verify" else _falsify)(theorems, options)
     except ValueError as error:
         print(f"python -m theory: {error}", file=sys.stderr)
         return 2
@@ -49,37 +61,23 @@ def _list(theorems: list[Any]) -> int:
 
 
 def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
-    from concurrent.futures import ThreadPoolExecutor
-
-    import jax
-
     from theory import arguments, runtime
     from theory.theorem import Theorem, Verdict, verify
 
     arguments.integer("--instances", options.instances)
-    arguments.integer("--seed", options.seed, low=0)
-    target = options.json
-    if target is not None and (target.is_dir() or not os.access(target.absolute().parent, os.W_OK)):
-        raise ValueError(f"--json must be a file in a writable folder; got {target}.")
+    _check(options)
     runtime.configure()
     width = max(len(theorem.name) for theorem in theorems)
     print(
         f"{'theorem':{width}}  {'verdict':14} {'instances':>9} {'vacuous':>8} "
         f"{'violations':>12} {'slack':>9} {'tightness':>9} {'controls':>8} {'seconds':>7}  source"
     )
-    root = jax.random.key(options.seed)
 
-    def judge(theorem: Theorem) -> tuple[Verdict, float]:
-        # A theorem's key depends on its name alone, not on what else is verified.
-        key = jax.random.fold_in(root, zlib.crc32(theorem.name.encode()))
-        start = time.perf_counter()
-        verdict = verify(theorem, key, options.instances)
-        return verdict, time.perf_counter() - start
+    def judge(theorem: Theorem) -> Verdict:
+        return verify(theorem, _key(theorem, options.seed), options.instances)
 
     rows = []
-    # Most of the time is compilation, which uses one core: so one theorem a core at once.
-    pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
-    for theorem, (verdict, seconds) in zip(theorems, pool.map(judge, theorems), strict=True):
+    for theorem, verdict, seconds in _each(judge, theorems):
         caught = len(verdict.controls) - len(verdict.missed)
         violations = f"{verdict.violations} of {verdict.allowed}"
         print(
@@ -115,11 +113,122 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
         "statements with probability).\nSlack: worst (rhs - lhs) relative to the larger side. "
         "Tightness: median over instances of the largest lhs / rhs."
     )
+    _write(options.json, rows)
+    return 0 if held == len(rows) else 1
+
+
+def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
+    from theory import arguments, runtime
+    from theory.falsify import Attack, falsify
+    from theory.theorem import Theorem
+
+    arguments.number("--budget", options.budget, low=0.0)
+    _check(options)
+    if options.save is not None:
+        _check_folder("--save", options.save)
+    runtime.configure()
+    width = max(len(theorem.name) for theorem in theorems)
+    print(
+        f"{'theorem':{width}}  {'result':9} {'restarts':>8} {'steps':>7} {'slack':>9} "
+        f"{'closest':>9} {'seconds':>7}  source"
+    )
+
+    def attack(theorem: Theorem) -> Attack:
+        end = time.perf_counter() + options.budget
+        return falsify(
+            theorem, _key(theorem, options.seed), proceed=lambda: time.perf_counter() < end
+        )
+
+    rows = []
+    for theorem, result, seconds in _each(attack, theorems):
+        print(
+            f"{result.name:{width}}  {'FALSIFIED' if result.found else 'none':9} "
+            f"{result.restarts:8} {result.steps:7} {result.slack:9.1e} "
+            f"{_number(result.closest):>9} {seconds:7.1f}  {result.source}",
+            flush=True,
+        )
+        saved = None
+        if result.counterexample is not None and options.save is not None:
+            saved = _save(options.save, theorem.name, result.counterexample.arrays())
+            print(f"{'':{width}}  saved as {saved}")
+        rows.append(
+            {
+                "name": result.name,
+                "source": result.source,
+                "statement": theorem.statement,
+                "falsified": result.found,
+                "restarts": result.restarts,
+                "steps": result.steps,
+                "slack": _finite(result.slack),
+                "closest": _finite(result.closest),
+                "counterexample": saved and str(saved),
+                "seed": options.seed,
+                "seconds": round(seconds, 2),
+            }
+        )
+    found = sum(row["falsified"] for row in rows)
+    print(
+        f"\n{found} of {len(rows)} falsified. Slack: least (rhs - lhs) relative to the larger side.\n"
+        "Closest: largest lhs / rhs inside the hypotheses; for a statement with probability, the "
+        "highest share of\nfailures over the one allowed."
+    )
+    _write(options.json, rows)
+    return 1 if found else 0
+
+
+def _each(work: Callable[[Any], Any], theorems: list[Any]) -> Iterator[tuple[Any, Any, float]]:
+    """Theorems with what the work on each gave and its seconds, in order, as they come."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def timed(theorem: Any) -> tuple[Any, float]:
+        start = time.perf_counter()
+        return work(theorem), time.perf_counter() - start
+
+    # Most of the time is compilation, which uses one core: so one theorem a core at once.
+    pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
+    for theorem, (result, seconds) in zip(theorems, pool.map(timed, theorems), strict=True):
+        yield theorem, result, seconds
+
+
+def _key(theorem: Any, seed: int) -> Any:
+    """A theorem's key depends on its name alone, not on what else is judged."""
+    import jax
+
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(theorem.name.encode()))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from theory import arguments
+
+    arguments.integer("--seed", options.seed, low=0)
+    target = options.json
+    if target is not None and (target.is_dir() or not os.access(target.absolute().parent, os.W_OK)):
+        raise ValueError(f"--json must be a file in a writable folder; got {target}.")
+
+
+def _check_folder(name: str, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{name} must be a folder that can be made; got {folder}.") from error
+
+
+def _write(target: Path | None, rows: list[dict[str, Any]]) -> None:
     if target is not None:
         partial = target.with_name(target.name + ".partial")
         partial.write_text(json.dumps(rows, indent=1) + "\n")
         partial.replace(target)
-    return 0 if held == len(rows) else 1
+
+
+def _save(folder: Path, name: str, arrays: dict[str, Any]) -> Path:
+    import numpy as np
+
+    target = folder / f"{name}.npz"
+    partial = target.with_suffix(".npz.partial")
+    with partial.open("wb") as file:
+        np.savez(file, **arrays)
+    partial.replace(target)
+    return target
 
 
 def _number(value: float) -> str:

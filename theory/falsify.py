@@ -24,31 +24,17 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 from jax import Array
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Key
 from scipy import stats
 
-from theory import arguments
-from theory.theorem import (
-    LEVEL,
-    ROUNDING,
-    Bounds,
-    Instance,
-    Size,
-    Theorem,
-    batched,
-    draw_knobs,
-    draw_many,
-    examine,
-    examine_many,
-)
+from theory import arguments, climbs
+from theory.climbs import Space
+from theory.theorem import LEVEL, Bounds, Instance, Size, Theorem, batched, examine_many
 
 # A violation of less than this share of the larger side is taken for rounding.
 MARGIN = 1e-9
@@ -56,10 +42,8 @@ MARGIN = 1e-9
 # must break the conclusion, half leaving the hypotheses at an edge. There lhs / rhs may vary by a
 # share of a twentieth; that of rounding varies by a third and more.
 _AROUND, _NEARBY, _SHARE, _STEADY = 64, 1e-7, 0.25, 0.05
-# Statements with probability: draws that a climb sees, and fresh ones that judge its choice.
-_DRAWS, _TRIALS, _BLOCK = 64, 2048, 256
-# A round: its steps, the share of jumps among them, and by how much gradient steps shrink over it.
-_STEPS, _JUMPS, _SHRINK = 50, 0.25, 1e-2
+# Fresh draws that judge what a climb has chosen, for a statement with probability.
+_TRIALS, _BLOCK = 2048, 256
 # A search is over when so many rounds in a row gain less than this (of a relative slack).
 _PATIENCE, _GAIN = 3, 1e-3
 
@@ -75,6 +59,19 @@ class Counterexample:
     instance: Instance
     hypotheses: Bounds
     conclusions: Bounds
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All numbers by name, to be stored: ``instance.x``, ``conclusions['norm'].lhs`` ..."""
+        parts = {
+            "instance": self.instance,
+            "hypotheses": self.hypotheses,
+            "conclusions": self.conclusions,
+        }
+        return {
+            part + jax.tree_util.keystr(path): np.asarray(leaf)
+            for part, tree in parts.items()
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,228 +157,64 @@ class _Report:
     closest: float
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Space:
-    """What moves at one size: D numbers, the knobs and the free fields."""
-
-    theorem: Theorem
-    size: Size
-    unravel: Callable[[Array], dict[str, Any]]
-    low: np.ndarray  # (D,)
-    high: np.ndarray
-
-    def instance(self, values: Array, key: Array) -> Instance:
-        """The instance with these values, and all else as the key has it."""
-        moved = self.unravel(values)
-        drawn = self.theorem.sample(key, self.size, moved["knobs"])
-        if moved["fields"]:
-            drawn = dataclasses.replace(drawn, **moved["fields"])
-        return self.theorem.complete(drawn)
-
-
-@struct.dataclass
-class _Climb:
-    """A climb in the unit cube of dimension D (leading axis of restarts)."""
-
-    keys: Array  # (draws,), of all that does not move
-    best: Array | np.ndarray  # (D,), point of the highest score; every round sets out from it
-    score: Array | np.ndarray  # minus the relative slack inside the hypotheses, below -2 outside
-    tightness: Array | np.ndarray  # largest lhs / rhs inside the hypotheses
-    penalty: Array | np.ndarray  # of a hypothesis that fails, per unit of its relative slack
-    rate: Array | np.ndarray  # length of a round's first step
-
-
 def _search(
     theorem: Theorem, size: Size, key: Array, restarts: int, rounds: int
 ) -> Iterator[_Report]:
     """Climb at one size, a report a round, until the best point has stopped improving."""
     level = LEVEL / (rounds * len(theorem.sizes))  # of each of so many tests
     key_span, key_begin, key_round = jax.random.split(key, 3)
-    space = _span(theorem, size, key_span, restarts)
-    climbs = _begin(space, key_begin, restarts)
-    advance = batched(functools.partial(_advance, space), in_axes=(0, 0, None, None))
+    space = climbs.span(theorem, size, key_span, restarts)
+    team = climbs.begin(space, key_begin, restarts)
+    advance = batched(functools.partial(climbs.advance, space), in_axes=(0, 0, None, None))
     place = batched(space.instance)
+    kept = restarts - restarts // 2
     closest, reached, idle = math.nan, -math.inf, 0
     for turn in range(rounds):
         key_steps, key_judge, key_begin = jax.random.split(jax.random.fold_in(key_round, turn), 3)
-        keys = jax.random.split(key_steps, restarts)
-        climbs = advance(climbs, keys, space.low, space.high)
-        order = np.argsort(-np.asarray(climbs.score))
-        climbs = jax.tree.map(lambda leaf, order=order: leaf[order], climbs)
-        score = np.asarray(climbs.score)
-        values = space.low + (space.high - space.low) * np.asarray(climbs.best)
+        team = advance(team, jax.random.split(key_steps, restarts), space.low, space.high)
+        order = np.argsort(-np.asarray(team.score))
+        team = jax.tree.map(lambda leaf, order=order: leaf[order], team)
+        score = np.asarray(team.score)
+        values = space.low + (space.high - space.low) * np.asarray(team.best)
         if theorem.failure_rate > 0:
             counterexample, ratio = _frequency(space, place, values[0], key_judge, level)
         else:
-            suspects = [index for index in range(3) if score[index:][:1] > MARGIN]
-            found = (
-                _confirm(space, place, values[index], climbs.keys[index, 0], -score[index])
-                for index in suspects
+            suspects = zip(values, team.keys[:, 0], score, strict=True)
+            counterexample = next(
+                filter(None, (_confirm(space, place, *suspect) for suspect in suspects)), None
             )
-            counterexample = next(filter(None, found), None)
-            ratio = float(np.max(climbs.tightness, initial=-math.inf))
-        closest = float(np.fmax(closest, ratio if ratio > -math.inf else math.nan))
+            ratio = float(np.max(team.tightness))
+        if ratio > -math.inf:
+            closest = float(np.fmax(closest, ratio))
         idle = 0 if score[0] > reached + _GAIN else idle + 1
         reached = max(reached, float(score[0]))
+        known = reached >= climbs.INSIDE and theorem.failure_rate == 0
         yield _Report(
             counterexample=counterexample,
-            restarts=restarts + turn * (restarts // 2),
-            steps=(turn + 1) * restarts * _STEPS,
-            slack=-reached if reached > -2.5 else math.nan,
+            restarts=restarts + turn * (restarts - kept),
+            steps=(turn + 1) * restarts * climbs.STEPS,
+            slack=-reached if known else math.nan,
             closest=closest,
         )
         if idle == _PATIENCE:
             return
-        kept = restarts - restarts // 2
-        fresh = _begin(space, key_begin, restarts)
-        climbs = jax.tree.map(
-            lambda old, new, kept=kept: jnp.concatenate([old[:kept], new[kept:]]), climbs, fresh
-        )
-
-
-def _span(theorem: Theorem, size: Size, key: Array, restarts: int) -> _Space:
-    """The space that a batch of sampled instances spans."""
-    _, moved = _draw(theorem, size, key, restarts)
-    ends = []
-    for end, extreme in enumerate((np.min, np.max)):
-        fields = jax.tree.map(
-            lambda leaf, extreme=extreme: np.full_like(leaf[:1], extreme(leaf)), moved["fields"]
-        )
-        knobs = {name: np.full(1, float(span[end])) for name, span in theorem.knobs.items()}
-        ends.append(_flat({"knobs": knobs, "fields": fields})[0])
-    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], moved))
-    return _Space(theorem, size, unravel, *ends)
-
-
-def _begin(space: _Space, key: Array, restarts: int) -> _Climb:
-    """Climbs that set out from sampled instances."""
-    key_draw, key_rate = jax.random.split(key)
-    keys, moved = _draw(space.theorem, space.size, key_draw, restarts)
-    width = space.high - space.low
-    share = (_flat(moved) - space.low) / np.where(width == 0, 1, width)
-    random = space.theorem.failure_rate > 0
-    keys = jax.vmap(lambda key: jax.random.split(key, _DRAWS))(keys) if random else keys[:, None]
-    return _Climb(
-        keys=keys,
-        best=np.clip(share, 0, 1),
-        score=np.full(restarts, -np.inf),
-        tightness=np.full(restarts, -np.inf),
-        penalty=4.0 ** (np.arange(restarts) % 4),
-        rate=10.0
-        ** np.asarray(jax.random.uniform(key_rate, (restarts,), minval=-3.0, maxval=-1.0)),
-    )
-
-
-def _draw(theorem: Theorem, size: Size, key: Array, number: int) -> tuple[Array, dict[str, Any]]:
-    """Keys of sampled instances, and what may be moved of them."""
-    key_knobs, key_corners, key_draws = jax.random.split(key, 3)
-    knobs = draw_knobs(theorem, key_knobs, number)
-    # A third of the knobs sets out from an end of its range, where many statements are closest.
-    corners = jax.random.uniform(key_corners, (max(1, len(knobs)), number))
-    knobs = {
-        name: jnp.where(corner < 1 / 6, low, jnp.where(corner > 5 / 6, high, knobs[name]))
-        for corner, (name, (low, high)) in zip(corners, theorem.knobs.items(), strict=False)
-    }
-    keys = jax.random.split(key_draws, number)
-    drawn = draw_many(theorem, size, keys, knobs)
-    for name in theorem.free:
-        if not hasattr(drawn, name):
-            raise ValueError(f"{theorem.name}: free names {name!r}, which sample does not draw.")
-    moved = {"knobs": knobs, "fields": {name: getattr(drawn, name) for name in theorem.free}}
-    return keys, jax.tree.map(np.asarray, moved)
-
-
-def _flat(moved: dict[str, Any]) -> np.ndarray:
-    """One row of D numbers an instance, in the order of ``ravel_pytree``."""
-    leaves = jax.tree.leaves(moved)
-    if not leaves:
-        raise ValueError("theorem must have a knob or a free field; nothing can be moved.")
-    return np.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
-
-
-def _advance(space: _Space, climb: _Climb, key: Array, low: Array, high: Array) -> _Climb:
-    """One round of one climb."""
-    tail = math.ceil(2 * space.theorem.failure_rate * climb.keys.shape[0]) or 1
-
-    def worst(of_draws: Array) -> Array:
-        return jnp.mean(jax.lax.top_k(of_draws, tail)[0])
-
-    def evaluate(point: Array) -> tuple[Array, tuple[Array, Array]]:
-        def one(key: Array) -> tuple[Array, Array, Array]:
-            instance = space.instance(low + (high - low) * point, key)
-            hypotheses = space.theorem.hypotheses(instance)
-            conclusions = space.theorem.conclusions(instance)
-            outcome = examine(hypotheses, conclusions)
-            value, nearest = _violation(hypotheses, conclusions, climb.penalty)
-            score = jnp.where(outcome.checked > 0, -outcome.slack, nearest - 3)
-            return (
-                value,
-                score,
-                jnp.where(jnp.isnan(outcome.tightness), -jnp.inf, outcome.tightness),
-            )
-
-        values, scores, tightness = jax.vmap(one)(climb.keys)
-        return worst(values), (worst(scores), jnp.max(tightness))
-
-    ascend = jax.value_and_grad(evaluate, has_aux=True)
-
-    def step(state: tuple[Array, ...], turn: Array) -> tuple[tuple[Array, ...], None]:
-        point, value, mean, square, best, score, tightness = state
-        share = jax.random.uniform(jax.random.fold_in(key, turn), (point.size + 2,))
-        jump = share[0] < _JUMPS
-        # Cauchy steps of a random length: now all coordinates move, now few.
-        far = best + 10.0 ** (-5 * share[1]) * jnp.tan(jnp.pi * (share[2:] - 0.5))
-        length = climb.rate * _SHRINK ** (turn / _STEPS)
-        count = jnp.maximum(turn, 1)
-        near = length * (mean / (1 - 0.9**count)) / (jnp.sqrt(square / (1 - 0.99**count)) + 1e-8)
-        candidate = jnp.clip(jnp.where(jump, far, point + near), 0, 1)
-        (reached, (reached_score, reached_tightness)), slope = ascend(candidate)
-        slope = jnp.nan_to_num(slope, posinf=0.0, neginf=0.0)
-        better = reached_score >= score
-        moved = ~jump | (reached >= value)
-        return (
-            jnp.where(moved, candidate, point),
-            jnp.where(moved, reached, value),
-            jnp.where(moved, 0.9 * mean + 0.1 * slope, mean),
-            jnp.where(moved, 0.99 * square + 0.01 * slope**2, square),
-            jnp.where(better, candidate, best),
-            jnp.maximum(reached_score, score),
-            jnp.maximum(reached_tightness, tightness),
-        ), None
-
-    zero, unknown = jnp.zeros_like(climb.best), jnp.full((), -jnp.inf)
-    state: Any = (climb.best, unknown, zero, zero, climb.best, climb.score, climb.tightness)
-    state, _ = jax.lax.scan(step, state, jnp.arange(_STEPS))
-    return dataclasses.replace(climb, best=state[4], score=state[5], tightness=state[6])
-
-
-def _violation(
-    hypotheses: Bounds, conclusions: Bounds, penalty: Array | np.ndarray
-) -> tuple[Array, Array]:
-    """Worst violation less the penalty of failing hypotheses, and how nearly these hold at best."""
-    worst = nearest = jnp.full((), -jnp.inf)
-    for conclusion in conclusions.values():
-        slack = jnp.nan_to_num(conclusion.relative_slack, nan=-2.0)
-        inside = jnp.zeros_like(slack)
-        for condition in hypotheses.values():
-            margin = jnp.nan_to_num(condition.relative_slack, nan=-2.0) + ROUNDING
-            inside = jnp.minimum(inside, jnp.broadcast_to(margin, inside.shape))
-        worst = jnp.maximum(worst, jnp.max(penalty * inside - slack))
-        nearest = jnp.maximum(nearest, jnp.max(inside))
-    return worst, nearest
+        fresh = climbs.begin(space, key_begin, restarts)
+        team = jax.tree.map(lambda old, new: jnp.concatenate([old[:kept], new[kept:]]), team, fresh)
 
 
 def _confirm(
-    space: _Space, place: Callable, values: np.ndarray, key: Array, slack: float
+    space: Space, place: Callable, values: np.ndarray, key: Array, score: float
 ) -> Counterexample | None:
-    """The counterexample at a point, unless it is one of rounding."""
+    """The counterexample at a point, unless there is none or it is one of rounding."""
+    if score <= MARGIN:
+        return None
     generator = np.random.default_rng(0)  # any directions will do
     offsets = generator.uniform(-_NEARBY, _NEARBY, (_AROUND, values.size))
     offsets[0] = 0
     around = np.clip(values + offsets * (space.high - space.low), space.low, space.high)
     instances = place(around, jnp.broadcast_to(key, (_AROUND,)))
     outcome = examine_many(space.theorem, instances)
-    broken = np.asarray(outcome.violated & (outcome.slack <= slack / 2))
+    broken = np.asarray(outcome.violated & (outcome.slack <= -score / 2))
     if not broken[0] or np.mean(broken) < _SHARE:
         return None
     ratio = np.asarray(outcome.tightness)[broken]
@@ -391,27 +224,27 @@ def _confirm(
 
 
 def _frequency(
-    space: _Space, place: Callable, values: np.ndarray, key: Array, level: float
+    space: Space, place: Callable, values: np.ndarray, key: Array, level: float
 ) -> tuple[Counterexample | None, float]:
     """A counterexample if a choice fails too often, and how often it fails over what is allowed."""
     rows = jnp.broadcast_to(values, (_BLOCK, values.size))
     rate = space.theorem.failure_rate
     checked = failed = 0
-    shown = None
     for block in range(_TRIALS // _BLOCK):
         instances = place(rows, jax.random.split(jax.random.fold_in(key, block), _BLOCK))
         outcome = examine_many(space.theorem, instances)
         checked += int(np.sum(outcome.checked > 0))
         failed += int(np.sum(outcome.violated))
-        if shown is None and np.any(outcome.violated):
-            shown = _counterexample(space, instances, int(np.argmax(outcome.violated)))
         if failed < rate * checked / 2:  # far from too often, and trials are dear
             break
-    refuted = checked > 0 and failed > stats.binom.isf(level, checked, rate)
-    return (shown if refuted else None), failed / max(checked, 1) / rate
+    counterexample = None
+    if checked and failed > stats.binom.isf(level, checked, rate):
+        # So many failures that the last block has some.
+        counterexample = _counterexample(space, instances, int(np.argmax(outcome.violated)))
+    return counterexample, failed / max(checked, 1) / rate
 
 
-def _counterexample(space: _Space, instances: Instance, index: int) -> Counterexample:
+def _counterexample(space: Space, instances: Instance, index: int) -> Counterexample:
     instance = jax.tree.map(lambda leaf: leaf[index], instances)
     hypotheses, conclusions = jax.jit(
         lambda at: (space.theorem.hypotheses(at), space.theorem.conclusions(at))

@@ -1,0 +1,130 @@
+"""False theorems: true ones with a wrong constant, a dropped term or a missing hypothesis.
+
+Every one must be refuted by the search. Most are so nearly true that random instances hardly ever
+show it; ``RARE`` names those of which 1000 random instances show nothing.
+"""
+
+import dataclasses
+
+from theory.perturbation import (
+    orthogonal,
+    orthogonal_agreement_theorems,
+    orthogonal_theorems,
+    wide_agreement,
+    wide_bounds,
+    wide_directions,
+    wide_theorems,
+    wide_threshold,
+)
+from theory.theorem import Bound, strictly_less
+
+
+def tightened(theorem, share, only=""):
+    """The conclusions whose names hold a word, with a smaller right side; the others left out."""
+
+    def conclusions(at):
+        return {
+            name: Bound(lhs=bound.lhs, rhs=share * bound.rhs)
+            for name, bound in theorem.conclusions(at).items()
+            if only in name
+        }
+
+    return dataclasses.replace(theorem, conclusions=conclusions)
+
+
+def without(theorem, condition):
+    """The hypotheses without one."""
+
+    def hypotheses(at):
+        return {
+            name: bound
+            for name, bound in theorem.hypotheses(at).items()
+            if not name.startswith(condition)
+        }
+
+    return dataclasses.replace(theorem, hypotheses=hypotheses)
+
+
+def smallest(theorem):
+    """At the smallest size alone."""
+    return dataclasses.replace(theorem, sizes=theorem.sizes[:1])
+
+
+def largest(theorem):
+    """At the largest size alone."""
+    return dataclasses.replace(theorem, sizes=theorem.sizes[-1:])
+
+
+# Wide networks -----------------------------------------------------------------------------------
+
+
+def _clear_drift(at):
+    bound = wide_bounds.lazy_bound(at.p0, at.x, at.z, at.tau, at.gamma)
+    floor = bound + 1e-12 * at.tau
+    return {
+        loss: strictly_less(floor, abs(wide_theorems._drift(at, loss)))
+        for loss in wide_theorems.LOSSES
+    }
+
+
+WIDE = {
+    "lazy bound with 0.75 for 1": smallest(tightened(wide_theorems.LAZY_TRAINING, 0.75)),
+    "sign of the drift whatever f_0 is": smallest(
+        dataclasses.replace(wide_theorems.LAZY_SIGN, hypotheses=_clear_drift)
+    ),
+    "flip mass with 3.999996 for 4": smallest(tightened(wide_theorems.FLIP_MASS, 0.999999)),
+    "second part of the gradient 0.9": largest(
+        tightened(wide_directions.INFINITE_GRADIENT, 0.9, "rest")
+    ),
+    "agreement without alignment": smallest(without(wide_agreement.AGREEMENT_A, "(iii)")),
+    "threshold law with 0.6 of the radius": smallest(
+        tightened(wide_threshold.THRESHOLD_LAW, 0.6)
+    ),
+    "label noise with 0.65 of the radius": smallest(tightened(wide_agreement.LABEL_NOISE, 0.65)),
+    "threshold surrogate with 0.99": largest(tightened(wide_threshold.THRESHOLD_SURROGATE, 0.99)),
+}
+
+# Nearly orthogonal samples -----------------------------------------------------------------------
+
+
+def moved(theorem):
+    return dataclasses.replace(theorem, free=("x", "z"))
+
+
+def _own_interaction(at):
+    report = orthogonal.orthogonality(at.gram, at.gamma)
+    hi = 2 / ((1 + at.gamma**2) * report.r_min**2 - 2 * at.gamma * report.row_sum)
+    return {"below": Bound(lhs=at.lam, rhs=hi)}
+
+
+def _wider_overlap(at):
+    found = orthogonal_theorems.paper_hypothesis(at)
+    overlap = found["overlap"]
+    return found | {"overlap": Bound(lhs=overlap.lhs, rhs=2.25 * overlap.rhs)}
+
+
+def _feature_nearly_wins(at):
+    found = orthogonal_agreement_theorems._feature_wins(at)["feature"]
+    return {"feature": strictly_less(found.lhs, 1.001 * found.rhs)}
+
+
+_PAPER = moved(orthogonal_theorems.PAPER_MULTIPLIERS)
+ORTHOGONAL = {
+    "multipliers above 1/R_max^2": smallest(tightened(_PAPER, 0.5, "above")),
+    "multipliers below 1.05/(gamma R_min)^2": smallest(tightened(_PAPER, 1.05 / 1.5, "below")),
+    "multipliers below hi with 2 gamma for 1 + gamma": smallest(
+        dataclasses.replace(
+            moved(orthogonal_theorems.SHARP_MULTIPLIERS), conclusions=_own_interaction
+        )
+    ),
+    "paper's hypothesis with 4/3 for 3": smallest(
+        dataclasses.replace(moved(orthogonal_theorems.PAPER_TIER), hypotheses=_wider_overlap)
+    ),
+    "agreement where the feature nearly wins": smallest(
+        dataclasses.replace(
+            orthogonal_agreement_theorems.POINTWISE_AGREEMENT, hypotheses=_feature_nearly_wins
+        )
+    ),
+}
+
+MUTANTS = WIDE | ORTHOGONAL

@@ -126,8 +126,8 @@ def pgd(
 def logit_gap(logits: Array, targets: Array) -> Array:
     r"""How far the target class is from winning: :math:`\log\sum_{j \ne t} e^{z_j} - z_t`.
 
-    The cross-entropy of the target is softplus of it, which rounds to 0 where the gap is below -17
-    (float32, after rounding of probabilities near 1); the gap does not, and its gradient has the
+    The cross-entropy of the target is softplus of it, computed as 0 in float32 where the gap is below
+    -17. The gap itself keeps its resolution, and its gradient has the
     same direction.
 
     Args:

@@ -27,7 +27,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from theory import arguments
 
@@ -37,6 +37,8 @@ Slope = float | Float[Array, ""]
 @struct.dataclass
 class Orthogonality:
     r"""How nearly orthogonal samples are, and what that implies before anything is solved.
+
+    Scalars; leading axes under ``vmap``.
 
     Attributes:
       r_min: smallest norm of a sample.
@@ -52,20 +54,22 @@ class Orthogonality:
       lam_hi: upper bound; -inf and inf where there is none.
     """
 
-    r_min: Float[Array, ""]
-    r_max: Float[Array, ""]
-    p_max: Float[Array, ""]
-    row_sum: Float[Array, ""]
-    paper_lhs: Float[Array, ""]
-    paper: Bool[Array, ""]
-    sharp: Bool[Array, ""]
-    lam_lo: Float[Array, ""]
-    lam_hi: Float[Array, ""]
+    r_min: Array
+    r_max: Array
+    p_max: Array
+    row_sum: Array
+    paper_lhs: Array
+    paper: Array
+    sharp: Array
+    lam_lo: Array
+    lam_hi: Array
 
 
 @struct.dataclass
 class Certificate:
     r"""Whether given multipliers make the closed form a KKT point of the max-margin problem.
+
+    Scalars; leading axes under ``vmap``.
 
     Attributes:
       holds: all three minima are positive.
@@ -76,11 +80,11 @@ class Certificate:
         units is active for label +1, the second for label -1.
     """
 
-    holds: Bool[Array, ""]
-    min_lam: Float[Array, ""]
-    min_pos_margin: Float[Array, ""]
-    min_neg_margin: Float[Array, ""]
-    pattern_fraction: Float[Array, ""]
+    holds: Array
+    min_lam: Array
+    min_pos_margin: Array
+    min_neg_margin: Array
+    pattern_fraction: Array
 
 
 def margin_matrix(
@@ -267,6 +271,7 @@ def limit_weights(v: Float[Array, "d"], u: Float[Array, "d"], width: int) -> Flo
 
 def output_weights(width: int, dtype: Any = None) -> Float[Array, "m"]:
     """Frozen output weights, ``width**-0.5`` in the first half and its negative in the second."""
+    dtype = jnp.result_type(float) if dtype is None else dtype
     half = jnp.full(even_width(width) // 2, width**-0.5, dtype)
     return jnp.concatenate([half, -half])
 

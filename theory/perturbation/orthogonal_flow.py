@@ -46,9 +46,9 @@ class Flow:
       weights: weights p of the samples in the next step, shape ``(n,)``, of sum 1.
     """
 
-    h: Float[Array, "m n"]
-    coef: Float[Array, "m n"]
-    weights: Float[Array, "n"]
+    h: Array
+    coef: Array
+    weights: Array
 
 
 def normalized_flow(

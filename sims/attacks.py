@@ -126,9 +126,8 @@ def pgd(
 def logit_gap(logits: Array, targets: Array) -> Array:
     r"""How far the target class is from winning: :math:`\log\sum_{j \ne t} e^{z_j} - z_t`.
 
-    The cross-entropy of the target is softplus of it, computed as 0 in float32 where the gap is below
-    -17. The gap itself keeps its resolution, and its gradient has the
-    same direction.
+    The cross-entropy of the target is softplus of it, which float32 computes as 0 where the gap is
+    below -17. The gap itself keeps its resolution, and its gradient has the same direction.
 
     Args:
       logits: shape ``(n, classes)``.

@@ -27,7 +27,7 @@ class Convolution(nn.Module):
     long stretches, and one matrix ``(9 channels, features)`` meets all of them.
 
     [measured] XLA's own convolution is many times slower inside a loop on CPU, where all training
-    and attacking happens; with the channels innermost, patches of 28 x 28 images take twice as long.
+    and attacking happens; with the channels innermost, patches take up to twice as long.
     """
 
     features: int

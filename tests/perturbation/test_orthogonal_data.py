@@ -75,24 +75,30 @@ def test_reflection():
 def test_householder_samples_learn_the_same_boundary_from_flipped_labels():
     """[measured] reflections are perturbations by 2 R / sqrt N, and keep the Gram matrix."""
     n, radius, gamma = 6, 3.0, 0.5
-    x, y, reflected = orthogonal_data.householder(KEY, n, 10, radius)
-    np.testing.assert_array_equal(y, orthogonal_data.balanced_labels(n))
-    normals = [
-        orthogonal.boundary_normal(
-            points, labels, orthogonal.solve_multipliers(points @ points.T, labels, gamma)
-        )
-        for points, labels in ((x, y), (reflected, -y))
-    ]
-    unit = normals[0] / jnp.linalg.norm(normals[0])
-    perturbed = x - 2 * radius / n**0.5 * y[:, None] * unit[None, :]
+
+    @jax.jit
+    def learn(key):
+        x, y, reflected = orthogonal_data.householder(key, n, 10, radius)
+        normals = [
+            orthogonal.boundary_normal(
+                points, labels, orthogonal.solve_multipliers(points @ points.T, labels, gamma)
+            )
+            for points, labels in ((x, y), (reflected, -y))
+        ]
+        return x, y, reflected, *normals
+
+    x, y, reflected, clean, learnt = (np.asarray(value) for value in learn(KEY))
+    np.testing.assert_array_equal(y, [1, 1, 1, -1, -1, -1])
+    unit = clean / np.linalg.norm(clean)
+    perturbed = x - 2 * radius / n**0.5 * np.outer(y, unit)
     np.testing.assert_allclose(reflected, perturbed, rtol=0, atol=1e-12)
     np.testing.assert_allclose(reflected @ reflected.T, x @ x.T, rtol=0, atol=1e-12)
-    np.testing.assert_allclose(normals[1], normals[0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(learnt, clean, rtol=0, atol=1e-12)
 
 
 def test_noise_is_orthogonal_to_samples_and_to_itself():
-    x, base = orthogonal_data.orthogonal_noise(KEY, 3, 4, 9, radii=2.0, noise_radii=0.5)
-    both = jnp.concatenate([x, base])
+    draw = jax.jit(orthogonal_data.orthogonal_noise, static_argnums=(1, 2, 3))
+    both = np.concatenate(draw(KEY, 3, 4, 9, radii=2.0, noise_radii=0.5))
     np.testing.assert_allclose(both @ both.T, np.diag([4.0] * 3 + [0.25] * 4), rtol=0, atol=1e-14)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import flows, gate_kernels, maps, seeds, training
+from tests.benchmarks import flows, gate_kernels, maps, orthogonal, seeds, training
 from tests.benchmarks.measure import Row, machine
 from theory import runtime
 
@@ -20,6 +20,9 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "kernels": gate_kernels.run,
     "seeds": seeds.run,
     "flows": flows.run,
+    "limit": orthogonal.limit,
+    "cell": orthogonal.cell,
+    "lengths": orthogonal.lengths,
 }
 
 

@@ -10,6 +10,8 @@ from figures.perturbation import wide, wide_published, wide_series
 from sims import runner
 from sims.experiment import Run, StemResults, load
 from sims.perturbation.wide import EXPERIMENT
+from tests import figure_checks
+from tests.figure_checks import check, legend
 
 ABSENT_AT_SMOKE = {
     **{
@@ -31,42 +33,17 @@ def smoke(tmp_path_factory):
 @functools.cache
 def made_up(scale):
     """Results of the right shapes, numbers in (0, 1), without computing anything."""
-    rng = np.random.default_rng(0)
-    runs = {}
-    for study, label, config, seeds in EXPERIMENT.table(scale):
-        coords = study.coords(config)
-        if study.name == "map":
+
+    def adjust(study, coords, arrays):
+        if study != "map":
+            return
+        if arrays is None:
             coords |= {"alpha": coords["alpha"][::20], "beta": coords["beta"][::20]}
-        arrays = {
-            name: rng.uniform(0.01, 0.99, (seeds, *(len(coords[dim]) for dim in dims)))
-            for name, dims in study.dims.items()
-        }
-        if study.name == "map":
-            shifted = {name: arrays[name] - 0.5 for name in ("f", "g", "fh", "gh")}
-            arrays |= shifted | {"sample_labels": np.sign(arrays["sample_labels"] - 0.5)}
-        dims = {name: ("seed", *each) for name, each in study.dims.items()}
-        coords["seed"] = list(range(seeds))
-        runs[study.name, label] = Run(
-            study.name, label, config, tuple(range(seeds)), arrays, dims, coords, [{}] * seeds
-        )
-    return StemResults("perturbation.wide", scale, runs)
+        else:
+            arrays |= {name: arrays[name] - 0.5 for name in ("f", "g", "fh", "gh")}
+            arrays["sample_labels"] = np.sign(arrays["sample_labels"] - 0.5)
 
-
-def check(figure):
-    """Axes are named, there is a legend, and nothing is cut off."""
-    figure.draw_without_rendering()
-    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
-    assert any(legend and legend.get_texts() for legend in legends)
-    for axes in figure.axes:
-        shared = (figure.get_supxlabel(), figure.get_supylabel())
-        assert axes.get_xlabel() or shared[0]
-        first = axes.get_subplotspec().is_first_col()
-        assert axes.get_ylabel() or shared[1] or not first
-        assert all(np.isfinite(axes.dataLim.extents))
-    width, height = figure.get_size_inches()
-    box = figure.get_tightbbox()
-    assert box.x0 > -0.02 and box.y0 > -0.02
-    assert box.x1 < width + 0.02 and box.y1 < height + 0.02
+    return figure_checks.made_up(EXPERIMENT, scale, adjust)
 
 
 def test_every_setting_has_a_figure():
@@ -106,10 +83,6 @@ def test_figures_from_smoke_results(smoke, name):
 )
 def test_figures_of_larger_scales(scale, name):
     check(wide.FIGURES[name](made_up(scale)))
-
-
-def legend(figure):
-    return [text.get_text() for box in figure.legends for text in box.get_texts()]
 
 
 def test_the_theory_is_drawn_where_it_applies():

@@ -131,10 +131,10 @@ NOISE_AGREEMENT = Theorem(
     "1 - delta.",
     source="[derived] Theorems A1 and A2",
     sizes=(
-        {"n": 2, "n_adv": 2, "d": 400, "points": 2},
-        {"n": 4, "n_adv": 4, "d": 2000, "points": 4},
+        {"n": 2, "n_adv": 2, "d": 600, "points": 2},
+        {"n": 4, "n_adv": 4, "d": 1000, "points": 4},
     ),
-    knobs={"slope": (0.5, 0.9), "share": (0.2, 0.7)},
+    knobs={"slope": (0.5, 0.9), "share": (0.35, 0.7)},
     sample=_sample_noise_agreement,
     hypotheses=_certified_over_noise,
     conclusions=agreement,

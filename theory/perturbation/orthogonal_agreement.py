@@ -10,7 +10,9 @@ and a second network is trained on :math:`(x^a_n, y^a_n)`. Its boundary is a noi
 points plus a feature term that every sample contributes alike (:func:`decompose`); where the
 feature term wins, both networks agree (:func:`agreement_certificate`). Cases that can be solved
 exactly are in :mod:`theory.perturbation.orthogonal_exact`, the statements in
-:mod:`theory.perturbation.orthogonal_agreement_theorems`.
+:mod:`theory.perturbation.orthogonal_agreement_theorems` and, where multipliers are those of a
+training, :mod:`theory.perturbation.orthogonal_certified_theorems` and
+:mod:`theory.perturbation.orthogonal_noise_theorems`.
 
 Source: setting [code] of Kumano, Kera, Yamasaki, ICLR 2024 (arXiv 2402.10470); every formula
 [derived]: the paper's own theorem texts are [not recovered].

@@ -10,7 +10,10 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-STEMS = {"perturbation.wide": "figures.perturbation.wide"}
+STEMS = {
+    "perturbation.wide": "figures.perturbation.wide",
+    "perturbation.orthogonal": "figures.perturbation.orthogonal",
+}
 
 
 class Absent(Exception):

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from sims.experiment import Experiment
 
 # Each module defines EXPERIMENT.
-STEMS = {"perturbation.wide": "sims.perturbation.wide"}
+STEMS = {
+    "perturbation.wide": "sims.perturbation.wide",
+    "perturbation.orthogonal": "sims.perturbation.orthogonal",
+}
 
 
 def get(stem: str) -> Experiment:

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from theory.perturbation import wide_agreement, wide_directions, wide_theorems, wide_threshold
+from theory.perturbation import (
+    orthogonal_agreement_theorems,
+    orthogonal_certified_theorems,
+    orthogonal_exact_theorems,
+    orthogonal_flipped_theorems,
+    orthogonal_noise_theorems,
+    orthogonal_theorems,
+    wide_agreement,
+    wide_directions,
+    wide_theorems,
+    wide_threshold,
+)
 from theory.theorem import Theorem
 
 THEOREMS: dict[str, Theorem] = {
     theorem.name: theorem
-    for module in (wide_theorems, wide_directions, wide_agreement, wide_threshold)
+    for module in (
+        wide_theorems,
+        wide_directions,
+        wide_agreement,
+        wide_threshold,
+        orthogonal_theorems,
+        orthogonal_agreement_theorems,
+        orthogonal_certified_theorems,
+        orthogonal_exact_theorems,
+        orthogonal_flipped_theorems,
+        orthogonal_noise_theorems,
+    )
     for theorem in module.THEOREMS
 }
 # Wing of each stem, so that a whole wing can be asked for by its name.
-WINGS = {"perturbation": ("wide",)}
+WINGS = {"perturbation": ("wide", "orthogonal")}
 
 
 def select(names: Sequence[str]) -> list[Theorem]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from figures.perturbation import orthogonal_artificial, orthogonal_exact
+from figures.perturbation import orthogonal_artificial, orthogonal_exact, orthogonal_images
 from sims.experiment import StemResults
 
 _NORMS = {"l2": "L2", "linf": "L∞", "l0": "L0"}
@@ -22,6 +22,8 @@ FIGURES: dict[str, Callable[[StemResults], Figure]] = {
     },
     "attacks": orthogonal_artificial.attacks,
     "maps": orthogonal_artificial.maps,
+    "images": orthogonal_images.pictures,
+    "image-accuracy": orthogonal_images.accuracy,
 }
 
 _SWEEPS = (
@@ -89,5 +91,18 @@ CAPTIONS = {
         " data, L2 attacks, one seed. The clean boundary lies near the diagonal; what is learnt"
         " from perturbed noise approaches it as the number of perturbed samples or their length"
         " grows, and what is learnt from the noise alone never does."
+    ),
+    "images": (
+        "What the standard network's attacks make of images and of noise: the sample, what is"
+        " added (red: brighter, blue: darker, each at its own scale), and the sum that the second"
+        " network is trained on, labelled with the target alone."
+    ),
+    "image-accuracy": (
+        "Accuracy on untouched test images of networks trained on perturbed samples and the"
+        " attack's targets alone: bars are means at the last epoch, dots seeds, dashes the best"
+        " epoch. Without perturbation the same samples and targets teach nothing, or less, as the"
+        " true class is never a target. Where the target is a function of the class, mislabelling"
+        " competes with the perturbations. At the default scale networks, training and image sets"
+        " are small: published values [fig] are context."
     ),
 }

@@ -7,7 +7,7 @@ RESULTS ?= results
 OUT ?= figures/out
 THEORY := $(shell find theory -name '*.py')
 
-.PHONY: reproduce test test-all lint typecheck bench verify clean
+.PHONY: reproduce test test-all lint typecheck bench verify falsify clean
 
 reproduce: $(VENV)/.runtime
 	$(BIN)/python -m sims run all --scale $(SCALE) --results $(RESULTS)
@@ -34,6 +34,10 @@ typecheck: $(VENV)/.dev
 
 verify: $(VENV)/.runtime
 	$(BIN)/python -m theory verify --instances 10000
+
+falsify: $(VENV)/.runtime
+	mkdir -p $(RESULTS)
+	$(BIN)/python -m theory falsify --budget 60 --json $(RESULTS)/attacks.json --save $(RESULTS)/counterexamples
 
 bench: $(VENV)/.test
 	mkdir -p $(RESULTS)

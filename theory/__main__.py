@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "list":
             return _list(theorems)
         return (_verify if options.command == "verify" else _falsify)(theorems, options)
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         print(f"python -m theory: {error}", file=sys.stderr)
         return 2
 
@@ -61,11 +61,13 @@ def _list(theorems: list[Any]) -> int:
 
 
 def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
-    from theory import arguments, runtime
+    from theory import arguments, balls, runtime
     from theory.theorem import Theorem, Verdict, verify
 
     arguments.integer("--instances", options.instances)
     _check(options)
+    if options.certified:
+        balls.pi()  # says so now if the optional package is missing
     runtime.configure()
     width = max(len(theorem.name) for theorem in theorems)
     print(
@@ -77,6 +79,7 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
         return verify(theorem, _key(theorem, options.seed), options.instances)
 
     rows = []
+    refuted = 0
     for theorem, verdict, seconds in _each(judge, theorems):
         caught = len(verdict.controls) - len(verdict.missed)
         violations = f"{verdict.violations} of {verdict.allowed}"
@@ -89,6 +92,12 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
         )
         for name in verdict.missed:
             print(f"{'':{width}}  control not caught: {name}")
+        decided = None
+        if options.certified:
+            decided = _certify(theorem, options)
+            print(f"{'':{width}}  certified: {_counts(decided)}", flush=True)
+            if theorem.failure_rate == 0:
+                refuted += (decided or {}).get("REFUTED", 0)
         rows.append(
             {
                 "name": verdict.name,
@@ -103,6 +112,7 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
                 "tightness": _finite(verdict.tightness),
                 "controls": dict(verdict.controls),
                 "missed": list(verdict.missed),
+                "certified": decided,
                 "seed": options.seed,
                 "seconds": round(seconds, 2),
             }
@@ -114,7 +124,22 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
         "Tightness: median over instances of the largest lhs / rhs."
     )
     _write(options.json, rows)
-    return 0 if held == len(rows) else 1
+    return 0 if held == len(rows) and not refuted else 1
+
+
+def _certify(theorem: Any, options: argparse.Namespace) -> dict[str, int] | None:
+    """Numbers of instances by decision; None without a certified form."""
+    from theory.balls import Decision
+    from theory.certified import certify
+
+    decisions = certify(theorem, _key(theorem, options.seed), options.instances)
+    return None if decisions is None else {word.value: decisions[word] for word in Decision}
+
+
+def _counts(decided: dict[str, int] | None) -> str:
+    if decided is None:
+        return "no certified form"
+    return ", ".join(f"{count} {word}" for word, count in decided.items())
 
 
 def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
@@ -168,7 +193,7 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
         )
     found = sum(row["falsified"] for row in rows)
     print(
-        f"\n{found} of {len(rows)} falsified. Slack: least (rhs - lhs) relative to the larger side.\n"
+        f"\n{found} of {len(rows)} falsified. Slack: least (rhs - lhs) relative to the larger.\n"
         "Closest: largest lhs / rhs inside the hypotheses; for a statement with probability, the "
         "highest share of\nfailures over the one allowed."
     )

@@ -30,10 +30,12 @@ from theory.theorem import (
     examine,
 )
 
-# A round: its steps, the share of jumps among them, and by how much gradient steps shrink over it.
-STEPS, _JUMPS, _SHRINK = 50, 0.25, 1e-2
+# The share of jumps among a round's steps, and by how much gradient steps shrink over it.
+_JUMPS, _SHRINK = 0.25, 1e-2
+# Instances that span the space; climbs set out from the first of them.
+_SPAN = 32
 # Draws that a climb sees of a statement with probability.
-_DRAWS = 64
+_DRAWS = 40
 # Scores of points at which some element is inside the hypotheses.
 INSIDE = -2.0
 
@@ -57,6 +59,11 @@ class Space:
         return self.theorem.complete(drawn)
 
 
+def round_steps(theorem: Theorem) -> int:
+    """Steps of a round; fewer for a statement with probability, where one costs many draws."""
+    return 50 if theorem.failure_rate == 0 else 20
+
+
 @struct.dataclass
 class Climb:
     """A climb in the unit cube of dimension D (leading axis of restarts)."""
@@ -71,7 +78,7 @@ class Climb:
 
 def span(theorem: Theorem, size: Size, key: Array, restarts: int) -> Space:
     """The space that a batch of sampled instances spans."""
-    _, moved = _draw(theorem, size, key, restarts)
+    _, moved = _draw(theorem, size, key, max(restarts, _SPAN))
     ends = []
     for end, extreme in enumerate((np.min, np.max)):
         fields = jax.tree.map(
@@ -86,9 +93,10 @@ def span(theorem: Theorem, size: Size, key: Array, restarts: int) -> Space:
 def begin(space: Space, key: Array, restarts: int) -> Climb:
     """Climbs that set out from sampled instances."""
     key_draw, key_rate = jax.random.split(key)
-    keys, moved = _draw(space.theorem, space.size, key_draw, restarts)
+    keys, moved = _draw(space.theorem, space.size, key_draw, max(restarts, _SPAN))
+    keys, values = keys[:restarts], _flat(moved)[:restarts]
     width = space.high - space.low
-    share = (_flat(moved) - space.low) / np.where(width == 0, 1, width)
+    share = (values - space.low) / np.where(width == 0, 1, width)
     random = space.theorem.failure_rate > 0
     keys = jax.vmap(lambda key: jax.random.split(key, _DRAWS))(keys) if random else keys[:, None]
     return Climb(
@@ -125,13 +133,15 @@ def _flat(moved: dict[str, Any]) -> np.ndarray:
     """One row of D numbers an instance, in the order of ``ravel_pytree``."""
     leaves = jax.tree.leaves(moved)
     if not leaves:
-        raise ValueError("theorem must have a knob or a free field; nothing can be moved.")
+        raise ValueError("theorem must have a knob or a free field; got neither.")
     return np.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
 
 
 def advance(space: Space, climb: Climb, key: Array, low: Array, high: Array) -> Climb:
     """One round of one climb."""
     tail = math.ceil(2 * space.theorem.failure_rate * climb.keys.shape[0]) or 1
+
+    steps = round_steps(space.theorem)
 
     def worst(of_draws: Array) -> Array:
         return jnp.mean(jax.lax.top_k(of_draws, tail)[0])
@@ -161,7 +171,7 @@ def advance(space: Space, climb: Climb, key: Array, low: Array, high: Array) -> 
         jump = share[0] < _JUMPS
         # Cauchy steps of a random length: now all coordinates move, now few.
         far = best + 10.0 ** (-5 * share[1]) * jnp.tan(jnp.pi * (share[2:] - 0.5))
-        length = climb.rate * _SHRINK ** (turn / STEPS)
+        length = climb.rate * _SHRINK ** (turn / steps)
         count = jnp.maximum(turn, 1)
         near = length * (mean / (1 - 0.9**count)) / (jnp.sqrt(square / (1 - 0.99**count)) + 1e-8)
         candidate = jnp.clip(jnp.where(jump, far, point + near), 0, 1)
@@ -181,7 +191,7 @@ def advance(space: Space, climb: Climb, key: Array, low: Array, high: Array) -> 
 
     zero, unknown = jnp.zeros_like(climb.best), jnp.full((), -jnp.inf)
     state: Any = (climb.best, unknown, zero, zero, climb.best, climb.score, climb.tightness)
-    state, _ = jax.lax.scan(step, state, jnp.arange(STEPS))
+    state, _ = jax.lax.scan(step, state, jnp.arange(steps))
     return dataclasses.replace(climb, best=state[4], score=state[5], tightness=state[6])
 
 

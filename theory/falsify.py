@@ -24,6 +24,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -34,13 +35,13 @@ from scipy import stats
 
 from theory import arguments, climbs
 from theory.climbs import Space
-from theory.theorem import LEVEL, Bounds, Instance, Size, Theorem, batched, examine_many
+from theory.theorem import LEVEL, Bound, Bounds, Instance, Size, Theorem, batched, examine_many
 
 # A violation of less than this share of the larger side is taken for rounding.
 MARGIN = 1e-9
-# Around a counterexample: how many points, how far away in the unit cube, and what share of them
-# must break the conclusion, half leaving the hypotheses at an edge. There lhs / rhs may vary by a
-# share of a twentieth; that of rounding varies by a third and more.
+# Around a counterexample: how many points, how far away in the unit cube, what share of them must
+# break the statement too (at an edge of the hypotheses half leave them), and by how much, relative
+# to its mean, the violation may vary: that of rounding varies by a third and more.
 _AROUND, _NEARBY, _SHARE, _STEADY = 64, 1e-7, 0.25, 0.05
 # Fresh draws that judge what a climb has chosen, for a statement with probability.
 _TRIALS, _BLOCK = 2048, 256
@@ -192,7 +193,7 @@ def _search(
         yield _Report(
             counterexample=counterexample,
             restarts=restarts + turn * (restarts - kept),
-            steps=(turn + 1) * restarts * climbs.STEPS,
+            steps=(turn + 1) * restarts * climbs.round_steps(theorem),
             slack=-reached if known else math.nan,
             closest=closest,
         )
@@ -217,10 +218,25 @@ def _confirm(
     broken = np.asarray(outcome.violated & (outcome.slack <= -score / 2))
     if not broken[0] or np.mean(broken) < _SHARE:
         return None
-    ratio = np.asarray(outcome.tightness)[broken]
-    if np.all(ratio > 1) and np.std(ratio) > _STEADY * np.mean(ratio):
+    hypotheses, conclusions = _sides(space.theorem, instances)
+    if not _is_steady(hypotheses, conclusions):
         return None
-    return _counterexample(space, instances, 0)
+    return Counterexample(space.size, *_first((instances, hypotheses, conclusions)))
+
+
+def _is_steady(hypotheses: Bounds, conclusions: Bounds) -> bool:
+    """Whether the worst violation of the first instance is much the same at all others."""
+    found = {}
+    for conclusion in conclusions.values():
+        relative = np.nan_to_num(conclusion.relative_slack[0], nan=-2.0)
+        inside = np.ones_like(relative, bool)
+        for condition in hypotheses.values():
+            inside &= np.asarray(condition.holds[0])
+        relative = np.where(inside, relative, np.inf).ravel()
+        worst = int(np.argmin(relative))
+        found[relative[worst]] = np.asarray(conclusion.slack).reshape(_AROUND, -1)[:, worst]
+    slack = found[min(found)]
+    return bool(np.all(np.isnan(slack)) or np.std(slack) <= _STEADY * abs(np.mean(slack)))
 
 
 def _frequency(
@@ -240,13 +256,25 @@ def _frequency(
     counterexample = None
     if checked and failed > stats.binom.isf(level, checked, rate):
         # So many failures that the last block has some.
-        counterexample = _counterexample(space, instances, int(np.argmax(outcome.violated)))
+        shown = jax.tree.map(lambda leaf: leaf[np.argmax(outcome.violated)][None], instances)
+        sides = _sides(space.theorem, shown)
+        counterexample = Counterexample(space.size, *_first((shown, *sides)))
     return counterexample, failed / max(checked, 1) / rate
 
 
-def _counterexample(space: Space, instances: Instance, index: int) -> Counterexample:
-    instance = jax.tree.map(lambda leaf: leaf[index], instances)
-    hypotheses, conclusions = jax.jit(
-        lambda at: (space.theorem.hypotheses(at), space.theorem.conclusions(at))
-    )(instance)
-    return Counterexample(space.size, instance, hypotheses, conclusions)
+def _sides(theorem: Theorem, instances: Instance) -> tuple[Bounds, Bounds]:
+    """Hypotheses and conclusions, both sides of each of the same shape."""
+
+    def full(bounds: Bounds) -> Bounds:
+        return {
+            name: Bound(*jnp.broadcast_arrays(bound.lhs, bound.rhs))
+            for name, bound in bounds.items()
+        }
+
+    return batched(lambda at: (full(theorem.hypotheses(at)), full(theorem.conclusions(at))))(
+        instances
+    )
+
+
+def _first(batch: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], batch)

@@ -274,6 +274,13 @@ def draw_many(theorem: Theorem, size: Size, keys: Key[Array, " b"], knobs: Knobs
     return _compiled_sampler(theorem.sample, _as_drawn, tuple(sorted(size.items())))(keys, knobs)
 
 
+def sample_many(theorem: Theorem, size: Size, keys: Key[Array, " b"], knobs: Knobs) -> Instance:
+    """Instances of the theorem with a leading axis, as :func:`judge` samples them."""
+    return _compiled_sampler(theorem.sample, theorem.complete, tuple(sorted(size.items())))(
+        keys, knobs
+    )
+
+
 def examine_many(theorem: Theorem, instances: Instance) -> Outcome:
     """Outcomes of instances with a leading axis, by what :func:`judge` examines them with."""
     return _compiled_examiner(theorem.hypotheses, theorem.conclusions)(instances)

@@ -34,6 +34,7 @@ from theory.theorem import (
 
 DELTA = 0.05
 STEPS = 10
+FLIP_WIDTH = 100
 SLOPES = (0.0, 0.9)
 SCALES = (0.3, 3.0)
 LOSSES = ("identity", "logistic")
@@ -274,15 +275,14 @@ def _sample_reach(key: Array, size: Size, knobs: Knobs) -> _Reach:
 def _flip_mass(at: _Reach, *, share: float = 1.0) -> Bounds:
     # Mean of m a^2 1[|p| <= tau |a| B |x~|]: over p by the error function, over sqrt(m) a
     # by the trapezoidal rule, whose error on this smooth integrand is far below the slack.
-    width = 100
     mean_norm = wide_bounds.mean_norm(at.x)
     grid = jnp.linspace(0.0, 12.0, 1201)
     lengths = jnp.sqrt(jnp.sum(at.x**2, axis=1) + 1)
-    reach = at.tau * mean_norm * lengths / (kernels.aug_norm(at.x) * width**0.5)
+    reach = at.tau * mean_norm * lengths / (kernels.aug_norm(at.x) * FLIP_WIDTH**0.5)
     weight = grid**2 * jnp.exp(-(grid**2) / 2) * jnp.sqrt(2 / jnp.pi)
     inside = jax.scipy.special.erf(reach[:, None] * grid[None, :] / 2**0.5)
     mean = jnp.trapezoid(weight[None, :] * inside, dx=0.01, axis=1)
-    bound = wide_bounds.expected_flip_mass(at.x, at.tau, mean_norm, width)
+    bound = wide_bounds.expected_flip_mass(at.x, at.tau, mean_norm, FLIP_WIDTH)
     return {"mean": Bound(lhs=mean, rhs=share * bound)}
 
 

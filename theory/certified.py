@@ -1,0 +1,63 @@
+"""Certified verdicts: statements decided in ball arithmetic at random instances.
+
+Beside the float verdict of :func:`theory.theorem.verify`: the same instances' numbers are taken as
+exact, and the closed-form inequalities that a statement comes down to are proved or refuted for
+them, whatever the rounding of float64. Needs the optional package python-flint.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jaxtyping import Key
+
+from theory import arguments, balls
+from theory.balls import Decision, Statement
+from theory.perturbation import orthogonal_balls, wide_balls
+from theory.theorem import Theorem, draw_knobs, sample_many
+
+# What a theorem says of one instance, by the theorem's name.
+CERTIFIED: Mapping[str, Callable[[Any], Statement]] = (
+    wide_balls.CERTIFIED | orthogonal_balls.CERTIFIED
+)
+
+
+def certify(
+    theorem: Theorem, key: Key[Array, ""], num_instances: int
+) -> collections.Counter[Decision] | None:
+    """How many random instances are proved, refuted, undecided, or outside the hypotheses.
+
+    A statement with probability is decided at each instance too; some of them may be refuted.
+
+    Args:
+      theorem: whose statement to decide.
+      key: random key.
+      num_instances: at least 1; rounded up so that every size gets the same number.
+
+    Returns:
+      Counts of the decisions, or None if the theorem has no certified form.
+
+    Raises:
+      ValueError: for a number below 1.
+      ImportError: without python-flint.
+    """
+    arguments.integer("num_instances", num_instances)
+    statement = CERTIFIED.get(theorem.name)
+    if statement is None:
+        return None
+    number = -(-num_instances // len(theorem.sizes))
+    decisions: collections.Counter[Decision] = collections.Counter()
+    for index, size in enumerate(theorem.sizes):
+        key_knobs, key_draws = jax.random.split(jax.random.fold_in(key, index))
+        knobs = draw_knobs(theorem, key_knobs, number)
+        batch = sample_many(theorem, size, jax.random.split(key_draws, number), knobs)
+        batch = jax.tree.map(np.asarray, batch)
+        for row in range(number):
+            instance = jax.tree.map(lambda leaf, row=row: leaf[row], batch)
+            decisions[balls.decide(statement, instance)] += 1
+    return decisions

@@ -238,6 +238,7 @@ BOUNDARY = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x", "z"),
     hypotheses=_off_boundary,
     conclusions=_boundary,
     controls={
@@ -282,6 +283,7 @@ MARGINS = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x",),
     hypotheses=certified,
     conclusions=_margins,
     controls=BROKEN
@@ -306,9 +308,12 @@ def _kkt(at: Samples, *, double: bool = False) -> Bounds:
         return jnp.sum(weights**2) / 2 - (lam * at.y) @ outputs
 
     gradient = jnp.linalg.norm(jax.grad(lagrangian)(weights))
+    # Weights of nearly parallel samples are small differences of large terms.
+    terms = 1e-12 * (jnp.linalg.norm(at.x, axis=1) @ jnp.abs(lam))
+    rounding = at.rounding * (1 + jnp.max(jnp.abs(lam))) + terms / jnp.linalg.norm(weights)
     return {
-        "residual": Bound(lhs=residual, rhs=at.rounding * (1 + jnp.max(jnp.abs(lam)))),
-        "gradient": Bound(lhs=gradient, rhs=1e-12 * jnp.linalg.norm(weights)),
+        "residual": Bound(lhs=residual, rhs=rounding),
+        "gradient": Bound(lhs=gradient, rhs=terms),
     }
 
 
@@ -320,6 +325,7 @@ KKT = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x",),
     hypotheses=certified,
     conclusions=_kkt,
     controls=BROKEN
@@ -345,6 +351,7 @@ NORM = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x",),
     hypotheses=_solvable,
     conclusions=_norm,
     controls={
@@ -408,6 +415,7 @@ LIMIT = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x", "start"),
     hypotheses=_flow_hypothesis,
     conclusions=_limit,
     controls=BROKEN
@@ -428,6 +436,7 @@ RANK = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x", "start"),
     hypotheses=_flow_hypothesis,
     conclusions=_rank,
     controls={"no training": Control(conclusions=functools.partial(_rank, steps=0))},
@@ -452,6 +461,7 @@ PAPER_MULTIPLIERS = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x",),
     hypotheses=paper_hypothesis,
     conclusions=_paper_multipliers,
     controls={
@@ -485,6 +495,7 @@ SHARP_MULTIPLIERS = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x",),
     hypotheses=sharp_hypothesis,
     conclusions=_sharp_multipliers,
     controls={
@@ -510,6 +521,7 @@ PAPER_TIER = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x",),
     hypotheses=paper_hypothesis,
     conclusions=_paper_tier,
     controls=BROKEN,
@@ -536,6 +548,7 @@ SHARP_TIER = Theorem(
     sizes=SIZES,
     knobs=KNOBS,
     sample=sample_near_orthogonal,
+    free=("x",),
     hypotheses=sharp_hypothesis,
     conclusions=_sharp_tier,
     controls=BROKEN,

@@ -85,10 +85,6 @@ WIDE = {
 # Nearly orthogonal samples -----------------------------------------------------------------------
 
 
-def moved(theorem):
-    return dataclasses.replace(theorem, free=("x", "z"))
-
-
 def _own_interaction(at):
     report = orthogonal.orthogonality(at.gram, at.gamma)
     hi = 2 / ((1 + at.gamma**2) * report.r_min**2 - 2 * at.gamma * report.row_sum)
@@ -106,17 +102,18 @@ def _feature_nearly_wins(at):
     return {"feature": strictly_less(found.lhs, 1.001 * found.rhs)}
 
 
-_PAPER = moved(orthogonal_theorems.PAPER_MULTIPLIERS)
 ORTHOGONAL = {
-    "multipliers above 1/R_max^2": smallest(tightened(_PAPER, 0.5, "above")),
-    "multipliers below 1.05/(gamma R_min)^2": smallest(tightened(_PAPER, 1.05 / 1.5, "below")),
+    "multipliers above 1/R_max^2": smallest(
+        tightened(orthogonal_theorems.PAPER_MULTIPLIERS, 0.5, "above")
+    ),
+    "multipliers below 1.05/(gamma R_min)^2": smallest(
+        tightened(orthogonal_theorems.PAPER_MULTIPLIERS, 1.05 / 1.5, "below")
+    ),
     "multipliers below hi with 2 gamma for 1 + gamma": smallest(
-        dataclasses.replace(
-            moved(orthogonal_theorems.SHARP_MULTIPLIERS), conclusions=_own_interaction
-        )
+        dataclasses.replace(orthogonal_theorems.SHARP_MULTIPLIERS, conclusions=_own_interaction)
     ),
     "paper's hypothesis with 4/3 for 3": smallest(
-        dataclasses.replace(moved(orthogonal_theorems.PAPER_TIER), hypotheses=_wider_overlap)
+        dataclasses.replace(orthogonal_theorems.PAPER_TIER, hypotheses=_wider_overlap)
     ),
     "agreement where the feature nearly wins": smallest(
         dataclasses.replace(

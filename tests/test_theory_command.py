@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from theory import catalogue
+from theory import balls, catalogue, certified
 from theory.__main__ import main
+from theory.balls import Inequality, Statement
+from theory.perturbation import wide_balls
 
 CHEAP = "wide.flip_mass"
 
@@ -75,10 +78,79 @@ def test_control_that_is_missed_is_exit_code_1_and_named(verified, capsys, monke
     assert "CONTROL MISSED" in out and "control not caught: toothless" in out
 
 
+def test_certified_verdicts_are_counted(verified, capsys, tmp_path):
+    pytest.importorskip("flint")
+    path = tmp_path / "verdicts.json"
+    command = ["verify", CHEAP, "--instances", "4", "--certified", "--json", str(path)]
+    assert main(command) == 0
+    counts = "certified: 4 PROVED, 0 REFUTED, 0 UNDECIDED, 0 VACUOUS"
+    assert counts in capsys.readouterr().out
+    assert json.loads(path.read_text())[0]["certified"]["PROVED"] == 4
+
+
+def test_certified_form_that_is_refuted_is_exit_code_1(verified, capsys, monkeypatch):
+    pytest.importorskip("flint")
+
+    def reverse(at):
+        (bound,) = wide_balls.CERTIFIED[CHEAP](at).conclusions
+        return Statement([Inequality(bound.rhs, bound.lhs)])
+
+    monkeypatch.setattr(certified, "CERTIFIED", {CHEAP: reverse})
+    assert main(["verify", CHEAP, "--instances", "4", "--certified"]) == 1
+    assert "certified: 0 PROVED, 4 REFUTED" in capsys.readouterr().out
+    monkeypatch.setattr(certified, "CERTIFIED", {})
+    assert main(["verify", CHEAP, "--instances", "4", "--certified"]) == 0
+    assert "certified: no certified form" in capsys.readouterr().out
+
+
+def test_certified_verdicts_without_the_package_are_exit_code_2(capsys, monkeypatch):
+    def missing():
+        raise ImportError("Certified verdicts need python-flint.")
+
+    monkeypatch.setattr(balls, "_flint", missing)
+    assert main(["verify", CHEAP, "--certified"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and "need python-flint" in captured.err
+
+
+def test_falsify_finds_nothing_in_a_true_theorem(capsys, tmp_path):
+    path = tmp_path / "attacks.json"
+    command = ["falsify", CHEAP, "--budget", "0", "--seed", "5", "--json", str(path)]
+    assert main(command) == 0
+    header, row, *rest = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["theorem", "result", "restarts", "steps"]
+    assert row.split()[:4] == [CHEAP, "none", "32", "1600"] and "[derived]" in row
+    assert any(line.startswith("0 of 1 falsified.") for line in rest)
+    (found,) = json.loads(path.read_text())
+    assert found["name"] == CHEAP and not found["falsified"] and found["counterexample"] is None
+    assert found["seed"] == 5 and 0.999 < found["closest"] <= 1 and 0 <= found["slack"] < 1e-3
+    assert found["statement"] == catalogue.THEOREMS[CHEAP].statement
+
+
+def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
+    true = catalogue.THEOREMS[CHEAP]
+    false = dataclasses.replace(true, conclusions=true.controls["3.9 in place of 4"].conclusions)
+    monkeypatch.setitem(catalogue.THEOREMS, CHEAP, false)
+    folder, path = tmp_path / "new" / "folder", tmp_path / "attacks.json"
+    command = ["falsify", CHEAP, "--save", str(folder), "--json", str(path)]
+    assert main(command) == 1
+    out = capsys.readouterr().out
+    assert "FALSIFIED" in out and "1 of 1 falsified." in out
+    (file,) = folder.iterdir()  # no partial file stays
+    assert file.name == f"{CHEAP}.npz" and str(file) in out
+    assert json.loads(path.read_text())[0]["counterexample"] == str(file)
+    with np.load(file) as stored:
+        assert stored["instance.x"].shape == (2, 2)
+        assert np.any(stored["conclusions['mean'].lhs"] > stored["conclusions['mean'].rhs"])
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["verify", "wide.wdth"], "NAME must be one of perturbation, wide, wide.effective_time"),
+        (
+            ["verify", "wide.wdth"],
+            "NAME must be one of perturbation, wide, orthogonal, wide.effective_time",
+        ),
         (["list", "nothing"], "got 'nothing'."),
         (["verify", CHEAP, "--instances", "0"], "--instances must be at least 1; got 0."),
         (["verify", CHEAP, "--seed", "-1"], "--seed must be at least 0; got -1."),
@@ -86,6 +158,10 @@ def test_control_that_is_missed_is_exit_code_1_and_named(verified, capsys, monke
             ["verify", CHEAP, "--json", "/no/such/folder/verdicts.json"],
             "--json must be a file in a writable folder; got /no/such/folder/verdicts.json.",
         ),
+        (["falsify", "wide.wdth"], "NAME must be one of perturbation, wide"),
+        (["falsify", CHEAP, "--budget", "-1"], "--budget must be in [0, inf); got -1.0."),
+        (["falsify", CHEAP, "--seed", "-1"], "--seed must be at least 0; got -1."),
+        (["falsify", CHEAP, "--save", "/dev/null/x"], "--save must be a folder that can be made"),
     ],
 )
 def test_wrong_arguments_are_exit_code_2_and_one_line(arguments, words, capsys):

@@ -100,7 +100,7 @@ def balls(values: Any) -> np.ndarray:
     return exact
 
 
-def ball(value: float) -> Any:
+def ball(value: float | int) -> Any:
     """One float64 number as an exact ball."""
     return _flint().arb(value)
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 from jax import Array
 from jaxtyping import Key
 
@@ -28,7 +27,7 @@ CERTIFIED: Mapping[str, Callable[[Any], Statement]] = (
 
 
 def certify(
-    theorem: Theorem, key: Key[Array, ""], num_instances: int
+    theorem: Theorem, key: Key[Array, ""], num_instances: int, *, block: int = 64
 ) -> collections.Counter[Decision] | None:
     """How many random instances are proved, refuted, undecided, or outside the hypotheses.
 
@@ -38,6 +37,7 @@ def certify(
       theorem: whose statement to decide.
       key: random key.
       num_instances: at least 1; rounded up so that every size gets the same number.
+      block: instances sampled together, as many as for ``verify`` to share what it compiles.
 
     Returns:
       Counts of the decisions, or None if the theorem has no certified form.
@@ -47,17 +47,19 @@ def certify(
       ImportError: without python-flint.
     """
     arguments.integer("num_instances", num_instances)
+    arguments.integer("block", block)
     statement = CERTIFIED.get(theorem.name)
     if statement is None:
         return None
     number = -(-num_instances // len(theorem.sizes))
     decisions: collections.Counter[Decision] = collections.Counter()
     for index, size in enumerate(theorem.sizes):
-        key_knobs, key_draws = jax.random.split(jax.random.fold_in(key, index))
-        knobs = draw_knobs(theorem, key_knobs, number)
-        batch = sample_many(theorem, size, jax.random.split(key_draws, number), knobs)
-        batch = jax.tree.map(np.asarray, batch)
         for row in range(number):
-            instance = jax.tree.map(lambda leaf, row=row: leaf[row], batch)
+            if row % block == 0:
+                key_block = jax.random.fold_in(jax.random.fold_in(key, index), row)
+                key_knobs, key_draws = jax.random.split(key_block)
+                knobs = draw_knobs(theorem, key_knobs, block)
+                batch = sample_many(theorem, size, jax.random.split(key_draws, block), knobs)
+            instance = jax.tree.map(lambda leaf, row=row: leaf[row % block], batch)
             decisions[balls.decide(statement, instance)] += 1
     return decisions

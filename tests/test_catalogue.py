@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from theory import catalogue, heavy_ball, theorem
-from theory.perturbation import wide, wide_bounds
+from theory.perturbation import orthogonal, orthogonal_agreement, wide, wide_bounds
 
 BLOCK = 16  # one shape, so that all checks of a theorem share what is compiled
 every_theorem = pytest.mark.parametrize("name", catalogue.THEOREMS)
@@ -61,10 +61,12 @@ def test_names_and_sources():
 def test_selection():
     everything = list(catalogue.THEOREMS.values())
     assert catalogue.select([]) == everything
-    assert catalogue.select(["perturbation"]) == catalogue.select(["wide"]) == everything
+    assert catalogue.select(["perturbation"]) == everything
+    both = [*catalogue.select(["wide"]), *catalogue.select(["perturbation.orthogonal"])]
+    assert both == everything
     chosen = catalogue.select(["wide.width", "perturbation.wide.direction", "wide.width"])
     assert [statement.name for statement in chosen] == ["wide.width", "wide.direction"]
-    with pytest.raises(ValueError, match="NAME must be one of perturbation, wide, wide.eff.*'wid'"):
+    with pytest.raises(ValueError, match="NAME must be one of perturbation, wide, orthogonal, wide.eff.*'wid'"):
         catalogue.select(["wide", "wid"])
 
 
@@ -143,6 +145,36 @@ MUTATIONS = {
         "effective_weights",
         scaled(0.5),
         "wide.coefficients",
+    ),
+    "multipliers off by a millionth": (
+        orthogonal,
+        "solve_multipliers",
+        scaled(1 + 1e-6),
+        "orthogonal.margins",
+    ),
+    "normal without the last multiplier's sign": (
+        orthogonal,
+        "boundary_normal",
+        jnp.abs,
+        "orthogonal.boundary",
+    ),
+    "perturbed Gram matrix off by a millionth": (
+        orthogonal_agreement,
+        "perturbed_gram",
+        scaled(1 + 1e-6),
+        "orthogonal.perturbed_gram",
+    ),
+    "noise term doubled": (
+        orthogonal_agreement,
+        "decompose",
+        lambda terms: (2 * terms[0], terms[1]),
+        "orthogonal.decomposition",
+    ),
+    "noise bounds a fifth": (
+        orthogonal_agreement,
+        "noise_bounds",
+        lambda bounds: (bounds[0] / 5, bounds[1] / 5),
+        "orthogonal.noise_bounds",
     ),
 }
 

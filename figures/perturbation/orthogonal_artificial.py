@@ -42,9 +42,10 @@ def sweeps(results: StemResults, norm: str) -> Figure:
     for row, law in zip(grid, LAWS, strict=True):
         for axes, axis in zip(row, axes_names, strict=True):
             _sweep(axes, results, law, norm, axis)
-        row[0].set_ylabel(f"{law}: accuracy on clean samples")
+        row[0].set_ylabel(law)
     for axes, axis in zip(grid[1], axes_names, strict=True):
         axes.set_xlabel(_AXIS_NAMES[axis])
+    figure.supylabel("accuracy on clean training samples", fontsize=8)
     handles: dict[str, Line2D] = {}
     for axes in grid.ravel():
         handles |= dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))

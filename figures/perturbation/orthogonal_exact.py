@@ -25,8 +25,8 @@ def phases(results: StemResults) -> Figure:
     runs = {run.label: run for run in results.values() if run.study == "family"}
     if "phase" not in runs or len(runs["phase"].coords["tau"]) < 10:
         raise Absent(f"scale {results.scale} has no dense grid of exact families")
-    figure = style.figure(style.DOUBLE, 3.1)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    figure = style.figure(style.DOUBLE, 3.3)
+    left, right = figure.subplots(1, 2)
     _phase_map(left, runs["phase"])
     _agreement(right, runs)
     return figure
@@ -51,8 +51,11 @@ def _phase_map(axes: Axes, run: Run) -> None:
     for side in (1 - reach, 1 + reach):
         axes.plot(side, fine, color=style.THEORY, linewidth=0.9)
     axes.axvline(1.0, color=style.THEORY, linestyle="--", linewidth=0.9)
-    paper = run.arrays["paper"][0].astype(bool)
-    axes.contour(tau, gamma, paper.astype(float), [0.5], colors=style.NEGATIVE, linewidths=1.2)
+    # Thinner than the grid in places: edges solve |q| = (gamma^3/3)(1 + q/N), q = tau^2 - 2 tau.
+    share = fine**3 / 3
+    for q in (share / (1 - share / run.config.n), -share / (1 + share / run.config.n)):
+        for edge in (1 - np.sqrt(1 + q), 1 + np.sqrt(1 + q)):
+            axes.plot(edge, fine, color=style.NEGATIVE, linewidth=1.0)
     axes.set(xlabel=r"scaled budget $\tau = \varepsilon\sqrt{N}/R$", ylabel=r"slope $\gamma$")
     axes.set(xlim=(tau[0], tau[-1]), ylim=(gamma[0], gamma[-1]))
     axes.legend(
@@ -64,9 +67,9 @@ def _phase_map(axes: Axes, run: Run) -> None:
             Line2D([], [], color=style.THEORY, label=r"$|\tau-1|=\sqrt{(1-\gamma)/(1+\gamma)}$"),
             Line2D([], [], color=style.NEGATIVE, label="paper's hypothesis"),
         ],
-        loc="upper center",
-        bbox_to_anchor=(0.5, 1.27),
-        ncols=3,
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=2,
         columnspacing=0.8,
         handlelength=1.2,
         fontsize=6.0,
@@ -114,7 +117,7 @@ def _agreement(axes: Axes, runs: dict[str, Run]) -> None:
     )
     axes.set(xlabel=r"scaled budget $\tau = \varepsilon\sqrt{N^a}/R_b$", ylim=(-0.03, 1.03))
     axes.set_ylabel("agreement on isotropic points")
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.03), fontsize=6.0)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=6.0)
 
 
 @style.styled()
@@ -179,6 +182,8 @@ def flow(results: StemResults) -> Figure:
                 np.median(run.arrays[name], axis=0),
                 "--" if broken else "-",
                 color=color,
+                # The first curve lies below that of exactly orthogonal samples.
+                linewidth=2.6 if run is runs[0] else 1.1,
                 label=run.label + (" (no certificate)" if broken else ""),
             )
     time = runs[0].arrays["time"][0]

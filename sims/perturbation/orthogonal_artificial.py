@@ -130,10 +130,9 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
     """
     d, n, n_adv, width = config.d, config.n, config.n_adv, config.width
     uniform = jnp.asarray(word_index(config, "law") == 0)
-    draws = jax.random.uniform(key, (d * (n + n_adv + 3 * width) + n + n_adv,), jnp.float32)
-    samples, starts, labels = jnp.split(
-        2 * draws - 1, [d * (n + n_adv), d * (n + n_adv + 3 * width)]
-    )
+    # The starts come last: networks of any width meet the same data.
+    draws = jax.random.uniform(key, ((d + 1) * (n + n_adv) + 3 * width * d,), jnp.float32)
+    samples, labels, starts = jnp.split(2 * draws - 1, [d * (n + n_adv), (d + 1) * (n + n_adv)])
     # Uniform draws lie in [-1, 1): the inverse of the error function is infinite at -1.
     normal = 2**0.5 * jax.scipy.special.erfinv(jnp.clip(samples, -1 + 1e-7, 1 - 1e-7))
     x, base = jnp.split(jnp.where(uniform, samples, normal).reshape(n + n_adv, d), [n])

@@ -79,15 +79,18 @@ class Climb:
 def span(theorem: Theorem, size: Size, key: Array, restarts: int) -> Space:
     """The space that a batch of sampled instances spans."""
     _, moved = _draw(theorem, size, key, max(restarts, _SPAN))
-    ends = []
-    for end, extreme in enumerate((np.min, np.max)):
-        fields = jax.tree.map(
-            lambda leaf, extreme=extreme: np.full_like(leaf[:1], extreme(leaf)), moved["fields"]
+    # Dictionaries are flattened by sorted keys: fields first, then knobs by name.
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(moved["fields"])]
+    knobs = [theorem.knobs[name] for name in sorted(theorem.knobs)]
+    low, high = (
+        np.concatenate(
+            [np.full(leaf[0].size, extreme(leaf)) for leaf in leaves]
+            + [np.asarray([float(ends[end]) for ends in knobs])]
         )
-        knobs = {name: np.full(1, float(span[end])) for name, span in theorem.knobs.items()}
-        ends.append(_flat({"knobs": knobs, "fields": fields})[0])
+        for end, extreme in enumerate((np.min, np.max))
+    )
     _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], moved))
-    return Space(theorem, size, unravel, *ends)
+    return Space(theorem, size, unravel, low, high)
 
 
 def begin(space: Space, key: Array, restarts: int) -> Climb:
@@ -125,13 +128,12 @@ def _draw(theorem: Theorem, size: Size, key: Array, number: int) -> tuple[Array,
     for name in theorem.free:
         if not hasattr(drawn, name):
             raise ValueError(f"{theorem.name}: free names {name!r}, which sample does not draw.")
-    moved = {"knobs": knobs, "fields": {name: getattr(drawn, name) for name in theorem.free}}
-    return keys, jax.tree.map(np.asarray, moved)
+    return keys, {"knobs": knobs, "fields": {name: getattr(drawn, name) for name in theorem.free}}
 
 
 def _flat(moved: dict[str, Any]) -> np.ndarray:
     """One row of D numbers an instance, in the order of ``ravel_pytree``."""
-    leaves = jax.tree.leaves(moved)
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(moved)]
     if not leaves:
         raise ValueError("theorem must have a knob or a free field; got neither.")
     return np.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)

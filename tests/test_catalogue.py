@@ -66,7 +66,9 @@ def test_selection():
     assert both == everything
     chosen = catalogue.select(["wide.width", "perturbation.wide.direction", "wide.width"])
     assert [statement.name for statement in chosen] == ["wide.width", "wide.direction"]
-    with pytest.raises(ValueError, match="NAME must be one of perturbation, wide, orthogonal, wide.eff.*'wid'"):
+    with pytest.raises(
+        ValueError, match="NAME must be one of perturbation, wide, orthogonal, wide.eff.*'wid'"
+    ):
         catalogue.select(["wide", "wid"])
 
 

@@ -29,9 +29,9 @@ FIGURES: dict[str, Callable[[StemResults], Figure]] = {
 _SWEEPS = (
     "Accuracy, on the clean training samples of the first network, of a network trained on noise"
     " that was perturbed against the first one by {norm} attacks (orange: mean, band: range over"
-    " seeds), and on the same noise unperturbed (blue). At the default scale all sizes are a tenth"
-    " of the published ones, which the axes state; diamonds: runs at the published d, N and N^a."
-    " Grey: published [fig], seeds chosen by its authors. With slope 0.01 these runs satisfy none"
+    " seeds), and on the same noise unperturbed (blue). At the default scale all sizes are a"
+    " twentieth of the published ones, which the axes state; diamonds: runs at the published d, N"
+    " and N^a. Grey: published [fig], seeds chosen by its authors. With slope 0.01 these runs satisfy none"
     " of the theorem's hypotheses: theory here is {theory}"
 )
 _THEORY = {

@@ -4,11 +4,11 @@ Five studies: ``family`` (the cases that can be solved exactly), ``flow`` (train
 closed form), ``tier`` (on which data the hypotheses hold), ``artificial`` (the published artificial
 experiment) and ``images``. The scale ``paper`` has the published grids [code].
 
-At the scale ``default`` the artificial experiment has a tenth of every published size (d, N, N^a,
-width) at the published lengths of the perturbations. By the average-case formula
+At the scale ``default`` the artificial experiment has a twentieth of every published size (d, N,
+N^a, width) at the published lengths of the perturbations. By the average-case formula
 (:func:`theory.perturbation.orthogonal_agreement.predicted_accuracy`) that changes nothing for L2;
-the radii of Linf are raised to keep the length, and L0 is another experiment. Two points along
-N^a have the published d, N and N^a themselves. Labels state the published value that a cell is for.
+the radii of Linf are raised to keep the length, and L0 is another experiment. Two points along N^a
+have the published sizes, but for the width. Labels state the published value that a cell is for.
 """
 
 from __future__ import annotations
@@ -86,28 +86,28 @@ def _sweeps(
 
 def _default_artificial() -> Cells:
     points = {
-        "d": (2500, 5000),
-        "n": (2000, 10000),
+        "d": (1000, 2500, 5000),
+        "n": (2000, 5000, 10000),
         "n_adv": (100, 500, 1000, 2500),
         "l2": (0.05, 0.2, 0.4, 0.78),
         "linf": (0.005, 0.015, 0.03),
         "l0": (0.001, 0.01, 0.05),
     }
     few: Any = {"pgd_steps": 20}
-    cells = _sweeps(10, dict.fromkeys(LAWS, 3), points, {"l0": ()}, 20, **few)
+    cells = _sweeps(20, dict.fromkeys(LAWS, 6), points, {"l0": ()}, 20, **few)
     textbook = {"l2": (), "l0": (), "linf": points["linf"], "linf_style": "sign", **few}
     for law in LAWS:
-        cells[f"{law}/textbook"] = (_config(law, 10, published.BASE, **textbook), 2)
+        cells[f"{law}/textbook"] = (_config(law, 20, published.BASE, **textbook), 2)
         for n_adv in (100, 1000):
             config = _config(law, 1, {**published.BASE, "n_adv": n_adv}, width=100, l0=(), **few)
             cells[f"{law}/published n_adv={n_adv}"] = (config, 2)
     variant = functools.partial(
-        _config, "uniform", 10, published.BASE, l2=(0.05, 0.2, 0.78), linf=(), l0=(), **few
+        _config, "uniform", 20, published.BASE, l2=(0.05, 0.2, 0.78), linf=(), l0=(), **few
     )
     for gamma in (0.3, 0.9):
-        cells[f"uniform/gamma={gamma}"] = (variant(gamma=gamma), 3)
-    cells["uniform/from zero"] = (variant(start=0.0), 3)
-    cells["uniform/two rows"] = (variant(start=0.0, width=2), 3)
+        cells[f"uniform/gamma={gamma}"] = (variant(gamma=gamma), 6)
+    cells["uniform/from zero"] = (variant(start=0.0), 6)
+    cells["uniform/two rows"] = (variant(start=0.0, width=2), 6)
     cells["uniform/published width"] = (variant(width=1000), 2)
     return cells
 

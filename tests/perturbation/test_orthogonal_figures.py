@@ -63,7 +63,7 @@ def test_sweeps_of_the_published_scale(name):
 
 def test_the_sizes_that_were_run_are_named():
     words = legend(orthogonal.FIGURES["artificial-l2"](made_up("default")))
-    assert {"trained, sizes over 10", "trained, published sizes", "published [fig]"} <= set(words)
+    assert {"trained, sizes over 20", "trained, published sizes", "published [fig]"} <= set(words)
     assert "average-case formula" in words
     assert "average-case formula" not in legend(
         orthogonal.FIGURES["artificial-l0"](made_up("default"))

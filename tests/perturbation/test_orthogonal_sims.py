@@ -107,7 +107,7 @@ def test_training_in_gram_coordinates_is_training_of_the_weights():
         start, x, x @ x.T, y, a=a, gamma=gamma, duration=1e30, max_steps=steps
     )
     w, time = start.copy(), 0.0
-    eta = n / np.linalg.eigvalsh(x @ x.T)[-1]
+    eta = 2 * n / np.linalg.eigvalsh(x @ x.T)[-1]
     for _ in range(steps):
         h = x @ w.T
         gate = np.where(h > 0, 1.0, gamma)
@@ -205,7 +205,7 @@ def test_cells_of_the_published_scale_are_the_published_ones():
 
 def test_smaller_sizes_keep_what_the_formula_depends_on():
     small, _ = STUDIES["artificial"].cells["default"]["uniform/base"]
-    assert (small.d, small.n, small.n_adv) == (1000, 100, 1000)
+    assert (small.d, small.n, small.n_adv) == (500, 50, 500)
     whole = Run("artificial", "", Config(), (0,), {}, {}, {}, [])
     part = dataclasses.replace(whole, config=dataclasses.replace(small, l2=(0.78,)))
     assert orthogonal_claims.predicted(whole, 1) == pytest.approx(

@@ -31,8 +31,8 @@ _SWEEPS = (
     " that was perturbed against the first one by {norm} attacks (orange: mean, band: range over"
     " seeds), and on the same noise unperturbed (blue). At the default scale all sizes are a"
     " twentieth of the published ones, which the axes state; diamonds: runs at the published d, N"
-    " and N^a. Grey: published [fig], seeds chosen by its authors. With slope 0.01 these runs satisfy none"
-    " of the theorem's hypotheses: theory here is {theory}"
+    " and N^a. Grey: published [fig], seeds chosen by its authors. With slope 0.01 these runs"
+    " satisfy none of the theorem's hypotheses: theory here is {theory}"
 )
 _THEORY = {
     "l2": (

@@ -9,6 +9,7 @@ identity loss, where f and g are kernel sums.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -58,7 +59,7 @@ class Second:
 
 def unit_directions(at: Second) -> Second:
     """The same with directions of length 1."""
-    return at.replace(u=geometry.unit_rows(at.u))
+    return dataclasses.replace(at, u=geometry.unit_rows(at.u))
 
 
 Labels = Callable[[Array, Array], Array]

@@ -27,8 +27,6 @@ from theory import arguments
 
 # Below it omega(x) is e^x to the last digit of float64.
 _TAIL = -40.0
-# A Newton step this small, as a share of the rounding's square root, leaves rounding behind.
-_CLOSE = 1.0
 _MAX_STEPS = 200
 
 
@@ -153,7 +151,8 @@ def _root(target: Array, kappa: Array, counts: Array) -> Array:
     nu = log p_c + kappa (p_c - t_c) is at most 0 for a class with p_c <= t_c, and at least
     -log K - kappa for the largest p_c.
     """
-    close = _CLOSE * jnp.finfo(target.dtype).eps ** 0.5
+    # Steps square the error: one below this leaves no more than rounding behind.
+    close = jnp.finfo(target.dtype).eps ** 0.5
     start = -jnp.log(jnp.sum(counts, axis=-1))
 
     def unfinished(state: tuple[Array, ...]) -> Array:

@@ -99,7 +99,9 @@ def init_state(
         # A pivot of 1 where there is no noise keeps the factor regular; the mask drops it.
         gram = noise.reshape(mask.size, mask.size) + jnp.diag(1 - mask.reshape(-1))
         q = q @ jnp.linalg.cholesky(gram).T
-    return State(a=init_scale * a, q=init_scale * q.reshape(2, width, *mask.shape) * mask)
+    return State(
+        a=init_scale * a, q=init_scale * q.reshape(2, width, *mask.shape) * mask[None, None]
+    )
 
 
 def preactivations(state: State, data: PatchData) -> Float[Array, "2 m n P"]:
@@ -330,7 +332,7 @@ def _move(state: State, data: PatchData, force: Array, lr: Scalar, noise: Noise)
     arguments.scalar("lr", lr, low=0.0)
     noise = _noise(noise, data)
     if noise.ndim == 0:
-        pull = noise * data.noise_mask * force
+        pull = noise * data.noise_mask[None, None] * force
     else:
         pull = jnp.tensordot(force, noise, axes=2)
     return State(

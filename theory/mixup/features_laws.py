@@ -102,6 +102,25 @@ def initial_weights(target: Float[Array, "n"], lam_x: Scalar, lam_y: Scalar) -> 
     return target.shape[0] * growth * jnp.diag(half) + cross
 
 
+def signal_matrix(data: PatchData, weights: Float[Array, "n n"]) -> Float[Array, "4 4"]:
+    r"""Matrix of the features' own dynamics, :math:`M = (2/n^2) \sum_p C_p^T S C_p`, symmetric.
+
+    In the fixed layout gradient flow is :math:`\dot a_k = \pm M a_k`, plus for class 0: noise
+    enters through S alone. Off the diagonal,
+    :math:`M_{v_0 u_0} = (2 \lambda_x (1-\lambda_x)/n^2) \sum_{i \in R_0, j \in C_0}
+    (L_{ij} + L_{ji}) \ge 0`: under Mixup the common feature drives the rare one. Standard training
+    has a diagonal S, hence a diagonal M.
+
+    Args:
+      data: the training set.
+      weights: S of :func:`theory.mixup.features.mixup_weights`, shape ``(n, n)``.
+
+    Source: [derived] A0.
+    """
+    n = data.y.shape[0]
+    return 2 / n**2 * jnp.einsum("ipf,ij,jpg->fg", data.coef, weights, data.coef)
+
+
 def noise_growth(start: State, end: State, data: PatchData) -> Float[Array, "2 n"]:
     r"""Log growth of noise, :math:`G_{k,i}`: mean over filters and noise patches of a sample.
 

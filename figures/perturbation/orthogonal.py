@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from figures.perturbation import orthogonal_artificial, orthogonal_exact, orthogonal_images
 from sims.experiment import StemResults
 
+_DATASETS = {"digits": "Digits", "mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 _NORMS = {"l2": "L2", "linf": "L∞", "l0": "L0"}
 
 FIGURES: dict[str, Callable[[StemResults], Figure]] = {
@@ -22,7 +23,10 @@ FIGURES: dict[str, Callable[[StemResults], Figure]] = {
     },
     "attacks": orthogonal_artificial.attacks,
     "maps": orthogonal_artificial.maps,
-    "images": orthogonal_images.pictures,
+    **{
+        f"images-{dataset}": functools.partial(orthogonal_images.pictures, dataset=dataset)
+        for dataset in _DATASETS
+    },
     "image-accuracy": orthogonal_images.accuracy,
 }
 
@@ -92,11 +96,15 @@ CAPTIONS = {
         " from perturbed noise approaches it as the number of perturbed samples or their length"
         " grows, and what is learnt from the noise alone never does."
     ),
-    "images": (
-        "What the standard network's attacks make of images and of noise: the sample, what is"
-        " added (red: brighter, blue: darker, each at its own scale), and the sum that the second"
-        " network is trained on, labelled with the target alone."
-    ),
+    **{
+        f"images-{dataset}": (
+            f"{name}: what the standard network's attacks make of images and, where that was run,"
+            " of noise: the sample, what is added (red: brighter, blue: darker, each at its own"
+            " scale), and the sum that the second network is trained on, labelled with the target"
+            " alone."
+        )
+        for dataset, name in _DATASETS.items()
+    },
     "image-accuracy": (
         "Accuracy on untouched test images of networks trained on perturbed samples and the"
         " attack's targets alone: bars are means at the last epoch, dots seeds, dashes the best"

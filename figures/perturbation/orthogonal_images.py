@@ -21,13 +21,19 @@ _COLORS = {"l2": style.F, "linf": style.G, "l0": style.BOTH, "none": style.PUBLI
 
 
 @style.styled()
-def pictures(results: StemResults) -> Figure:
+def pictures(results: StemResults, dataset: str) -> Figure:
     """Sample, perturbation and their sum, for each attack: images above, noise below."""
-    run = _first(results)
+    runs = [run for run in results.values() if run.study == "images"]
+    runs = [run for run in runs if run.config.dataset == dataset]
+    if not runs:
+        raise Absent(f"scale {results.scale} has no images of {dataset}")
+    # The run with most attacks on images themselves.
+    run = max(runs, key=lambda run: ("random" in run.coords["base"], len(run.coords["norm"])))
     bases = [base for base in ("random", "noise") if base in run.coords["base"]]
     norms = [norm for norm in run.coords["norm"] if norm != "none"]
-    columns = [(norm, i) for norm in norms for i in range(2)]
-    figure = style.figure(style.DOUBLE, 1.0 + 2.35 * len(bases))
+    columns = [(norm, i) for norm in norms for i in range(2 if len(norms) > 1 else 4)]
+    side = style.DOUBLE / max(6, len(columns))
+    figure = style.figure(side * len(columns), 0.8 + 3 * len(bases) * (side - 0.25))
     grid = figure.subplots(3 * len(bases), len(columns), squeeze=False)
     for block, base in enumerate(bases):
         rows = grid[3 * block : 3 * block + 3]
@@ -88,7 +94,7 @@ def _bars(axes: Axes, runs: list[Run]) -> None:
     """Final accuracies with their seeds, the best epoch, and the published best epoch."""
     bases = list(dict.fromkeys(base for run in runs for base in run.coords["base"]))
     norms = list(dict.fromkeys(norm for run in runs for norm in run.coords["norm"]))
-    breadth = 0.8 / len(norms)
+    breadth = min(0.2, 0.8 / len(norms))
     for run in runs:
         for b, base in enumerate(run.coords["base"]):
             for n, norm in enumerate(run.coords["norm"]):
@@ -106,8 +112,8 @@ def _bars(axes: Axes, runs: list[Run]) -> None:
                 shown = published.IMAGES.get((run.config.dataset, base, norm))
                 if shown is not None:
                     axes.plot(
-                        place, shown, "s", color=style.PUBLISHED, markeredgecolor="white",
-                        label="published, full setting [fig]",
+                        place, shown, "s", color=style.PUBLISHED, markersize=5,
+                        markeredgecolor="white", label="published, full setting [fig]",
                     )  # fmt: skip
     standard = np.mean([run.arrays["standard_acc"][:, -1].mean() for run in runs])
     axes.axhline(standard, color=style.THEORY, linewidth=0.8, label="standard training")
@@ -115,12 +121,4 @@ def _bars(axes: Axes, runs: list[Run]) -> None:
     names = [_BASE_NAMES[base].replace(", ", ",\n") for base in bases]
     axes.set_xticks(range(len(bases)), names)
     axes.set(ylim=(0, 1.02), xlabel="what is perturbed, towards which targets")
-
-
-def _first(results: StemResults) -> Run:
-    runs = [run for run in results.values() if run.study == "images"]
-    # Fashion-MNIST, where it is, shows more than the digits do.
-    runs.sort(key=lambda run: (len(run.coords["norm"]), run.arrays["example"].shape[-2]))
-    if not runs:
-        raise Absent(f"scale {results.scale} has no images")
-    return runs[-1]
+    axes.set_xlim(-0.6, len(bases) - 0.4)

@@ -366,7 +366,7 @@ CELLS: dict[str, dict[str, tuple[Config, int]]] = {
             2,
         )
     },
-    "default": {"digits": (_digits(), 3), "fashion-mnist": (_fashion(), 3)},
+    "default": {"digits": (_digits(), 3), "fashion-mnist": (_fashion(), 2)},
     "paper": _paper(),
 }
 

@@ -42,16 +42,16 @@ def test_smoke_draws_what_it_has_cells_for(smoke):
     drawn = []
     for name, draw in orthogonal.FIGURES.items():
         try:
-            check(draw(smoke))
+            check(draw(smoke), legend=not name.startswith("images-"))
             drawn.append(name)
         except catalogue.Absent as reason:
             assert "scale smoke" in str(reason)
-    assert drawn == ["images", "image-accuracy"]
+    assert drawn == ["images-digits", "image-accuracy"]
 
 
-@pytest.mark.parametrize("name", orthogonal.FIGURES)
+@pytest.mark.parametrize("name", sorted(set(orthogonal.FIGURES) - {"images-mnist"}))
 def test_figures_of_the_default_scale(name):
-    check(orthogonal.FIGURES[name](made_up("default")))
+    check(orthogonal.FIGURES[name](made_up("default")), legend=not name.startswith("images-"))
 
 
 @pytest.mark.parametrize("name", [f"artificial-{norm}" for norm in ("l2", "linf", "l0")])

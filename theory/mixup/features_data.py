@@ -157,36 +157,6 @@ def assemble(
     )
 
 
-def gaussian_noise(
-    key: Key[Array, ""], data: PatchData, dim: int, noise_energy: Scalar
-) -> Float[Array, "n P e"]:
-    r"""Noise patches of law :math:`N(0, (s^2/d) I)` on the complement of the features.
-
-    Args:
-      key: random key.
-      data: whose ``noise_mask`` says which patches are noise.
-      dim: d, at least 5; the complement has ``dim - 4`` coordinates.
-      noise_energy: s^2, positive.
-
-    Returns:
-      Shape ``(n, P, dim - 4)``, zero at patches that are not noise.
-
-    Raises:
-      ValueError: for numbers outside these ranges.
-    """
-    dim = arguments.integer("dim", dim, low=5)
-    arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
-    normal = jax.random.normal(key, (*data.noise_mask.shape, dim - 4))
-    return jnp.sqrt(jnp.asarray(noise_energy, float) / dim) * normal * data.noise_mask[:, :, None]
-
-
-def noise_gram(
-    first: Float[Array, "n P e"], second: Float[Array, "k R e"]
-) -> Float[Array, "n P k R"]:
-    """Inner products of two sets of noise patches; of one set with itself its Gram tensor."""
-    return jnp.tensordot(first, second, axes=(2, 2))
-
-
 def _samples(n: int) -> int:
     n = arguments.integer("n", n, low=4)
     if n % 2:

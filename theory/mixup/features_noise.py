@@ -1,0 +1,79 @@
+r"""Noise of patch data as vectors: what is not ideal, and fresh samples.
+
+Coordinates are those off the features, e of them. Filters enter training by their inner products
+with the noise patches; :func:`lift` recovers them afterwards, since training moves them in the span
+of the patches alone. With them the outputs at fresh noise are known.
+
+Source: [derived].
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Key
+
+from theory import arguments
+from theory.mixup.features_data import PatchData, Scalar
+
+
+def gaussian_noise(
+    key: Key[Array, ""], data: PatchData, dim: int, noise_energy: Scalar
+) -> Float[Array, "n P e"]:
+    r"""Noise patches of law :math:`N(0, (s^2/d) I)` on the complement of the features.
+
+    Args:
+      key: random key.
+      data: whose ``noise_mask`` says which patches are noise.
+      dim: d, at least 5; the complement has ``dim - 4`` coordinates.
+      noise_energy: s^2, positive.
+
+    Returns:
+      Shape ``(n, P, dim - 4)``, zero at patches that are not noise.
+
+    Raises:
+      ValueError: for numbers outside these ranges.
+    """
+    dim = arguments.integer("dim", dim, low=5)
+    arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
+    normal = jax.random.normal(key, (*data.noise_mask.shape, dim - 4))
+    return jnp.sqrt(jnp.asarray(noise_energy, float) / dim) * normal * data.noise_mask[:, :, None]
+
+
+def noise_gram(
+    first: Float[Array, "n P e"], second: Float[Array, "k R e"]
+) -> Float[Array, "n P k R"]:
+    """Inner products of two sets of noise patches; of one set with itself its Gram tensor."""
+    return jnp.tensordot(first, second, axes=(2, 2))
+
+
+def inner_products(
+    filters: Float[Array, "2 m e"], vectors: Float[Array, "n P e"]
+) -> Float[Array, "2 m n P"]:
+    """Inner products q of filters with noise patches."""
+    return jnp.einsum("kre,ipe->krip", filters, vectors)
+
+
+def lift(
+    filters: Float[Array, "2 m e"], q: Float[Array, "2 m n P"], vectors: Float[Array, "n P e"]
+) -> Float[Array, "2 m e"]:
+    r"""Filters after training, off the features.
+
+    The only filters that have inner products q with the noise and differ from the initial ones by a
+    combination of noise patches: :math:`w + (q - q(w))\, G^{-1} \Xi`.
+
+    Args:
+      filters: those that training started from.
+      q: inner products with the noise patches after training.
+      vectors: the noise patches, zero elsewhere; linearly independent otherwise.
+
+    Returns:
+      Shape ``(2, m, e)``; NaN for patches that are linearly dependent.
+    """
+    flat = vectors.reshape(-1, vectors.shape[2])
+    # A pivot of 1 where there is no noise: nothing is solved for there.
+    gram = flat @ flat.T + jnp.diag(jnp.where(jnp.any(flat != 0, axis=1), 0.0, 1.0))
+    moved = (q - inner_products(filters, vectors)).reshape(-1, flat.shape[0])
+    coefficients = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(gram), moved.T)
+    return filters + (coefficients.T @ flat).reshape(filters.shape)

@@ -111,10 +111,16 @@ def mixed_output_gaps(at: Training) -> Array:
     return outputs[0] - outputs[1]
 
 
-def close(first: Array, second: Array, scale: Array | float = 0.0) -> Bound:
-    """Equal but for rounding of the largest entry of both, or of terms of size ``scale``."""
+def close(at: Training, first: Array, second: Array, scale: Array | float = 0.0) -> Bound:
+    """Equal but for rounding of the largest entry of both, or of terms of size ``scale``.
+
+    Residuals are known to the rounding of the difference of two outputs.
+    """
+    state, data = at.project(at.weights), at.data
+    outputs = jnp.max(jnp.sum(features.preactivations(state, data) ** 2, axis=(0, 1, 3)))
     largest = jnp.maximum(jnp.max(jnp.abs(first)), jnp.max(jnp.abs(second)))
-    return equal(first, second, 1e-12 * jnp.maximum(largest, scale) + jnp.finfo(float).tiny)
+    rounding = 1e-13 * (10 + outputs) * jnp.maximum(largest, scale)
+    return equal(first, second, rounding + jnp.finfo(float).tiny)
 
 
 def class_signs(y: Array) -> Array:
@@ -173,10 +179,9 @@ def _gram_step(at: Noisy, *, labels_as_inputs: bool = False, ideal: bool = False
         at.project(at.weights), at.data, at.lr, noise, at.lam_x, lam_y
     )
     return {
-        "features": close(state.a, wanted.a),
-        "noise": close(state.q, wanted.q),
-        # An output is a sum of squares: its rounding is that of the largest.
-        "loss": close(reduced_loss, loss, jnp.max(jnp.abs(mixed_output_gaps(at)))),
+        "features": close(at, state.a, wanted.a),
+        "noise": close(at, state.q, wanted.q),
+        "loss": close(at, reduced_loss, loss, 1.0),
     }
 
 
@@ -231,9 +236,9 @@ def _block_structure(at: Training, *, driven: bool = True) -> Bounds:
     )
     size = jnp.max(jnp.abs(at.weights))
     return {
-        "features": close(field.a, sign * jnp.einsum("fg,krg->krf", matrix, state.a), size),
-        "noise": close(field.q, sign[..., None] * noise, size * at.energy),
-        "drive": close(found, drive if driven else jnp.zeros_like(drive)),
+        "features": close(at, field.a, sign * jnp.einsum("fg,krg->krf", matrix, state.a), size),
+        "noise": close(at, field.q, sign[..., None] * noise, size * at.energy),
+        "drive": close(at, found, drive if driven else jnp.zeros_like(drive)),
         "drive of class 0": Bound(lhs=jnp.zeros(()), rhs=found[0]),
         "drive of class 1": Bound(lhs=found[1], rhs=jnp.zeros(())),
         "none in standard training": equal(standard, jnp.diag(jnp.diagonal(standard)), 0.0),
@@ -285,14 +290,19 @@ def _initial_rates(at: Training, *, coherent: bool = True, slowed: bool = True) 
     mean, mean_field = class_mean(state.q), class_mean(field.q)
     return {
         "S": close(
+            at,
             features.mixup_weights(jnp.zeros((n, n)), data.target, at.lam_x, at.lam_y),
             features_laws.initial_weights(data.target, *lam),
         ),
-        "rare features": close(field.a[..., 2:], feature * own * state.a[..., 2:]),
+        "rare features": close(at, field.a[..., 2:], feature * own * state.a[..., 2:]),
         "noise of mean zero": close(
-            field.q - mean_field, noise.within * sign * (state.q - mean), jnp.max(jnp.abs(field.q))
+            at,
+            field.q - mean_field,
+            noise.within * sign * (state.q - mean),
+            jnp.max(jnp.abs(field.q)),
         ),
         "mean noise": close(
+            at,
             mean_field,
             (noise.mean if coherent else noise.within) * sign * mean,
             jnp.max(jnp.abs(field.q)),
@@ -335,14 +345,13 @@ def _equivalent_weights(at: Training, *, both: bool = True, end: float = 1.0) ->
         lambda x, y: features.mixup_step(state, data, at.lr, at.energy, x, y)
     )(lam_x, lam_y)
     standard, loss = features.standard_step(state, data, at.lr, at.energy)
-    size = jnp.max(jnp.abs(features.output_gaps(state, data)))
     return {
-        "standard features": close(mixed.a[0], standard.a),
-        "standard noise": close(mixed.q[0], standard.q),
-        "standard loss": close(mixed_losses[0], loss, size),
-        "exchanged features": close(mixed.a[2], mixed.a[1]),
-        "exchanged noise": close(mixed.q[2], mixed.q[1]),
-        "exchanged loss": close(mixed_losses[2], mixed_losses[1], size),
+        "standard features": close(at, mixed.a[0], standard.a),
+        "standard noise": close(at, mixed.q[0], standard.q),
+        "standard loss": close(at, mixed_losses[0], loss, 1.0),
+        "exchanged features": close(at, mixed.a[2], mixed.a[1]),
+        "exchanged noise": close(at, mixed.q[2], mixed.q[1]),
+        "exchanged loss": close(at, mixed_losses[2], mixed_losses[1], 1.0),
     }
 
 

@@ -116,7 +116,7 @@ LOWER_BOUND = Theorem(
             conclusions=functools.partial(_lower_bound, gap=False, spread=False),
         ),
         "no gap": Control(
-            sample=functools.partial(_sample_sure, unsure=5.0),
+            sample=functools.partial(_sample_sure, unsure=4.0),
             conclusions=functools.partial(_lower_bound, gap=False),
         ),
     },

@@ -3,6 +3,7 @@ import importlib
 import math
 import os
 import threading
+import time
 from pathlib import Path
 
 import jax
@@ -176,6 +177,7 @@ def test_nothing_begins_after_an_error():
 
     def fail(item):
         begun.append(item)
+        time.sleep(0.01)
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):

@@ -102,7 +102,7 @@ def test_draw_all_says_what_is_left_out(smoke, tmp_path, two_figures):
 
 
 def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
-    main(["--scale", "smoke", "--results", str(smoke), "--out", str(tmp_path)])
+    main(["perturbation.wide", "--scale", "smoke", "--results", str(smoke), "--out", str(tmp_path)])
     assert "perturbation.wide/line" in capsys.readouterr().out
     assert not (tmp_path / "report.html").exists()
 
@@ -110,7 +110,10 @@ def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
 @pytest.mark.parametrize(
     "options, words",
     [
-        (["no.stem"], "stem must be one of perturbation.wide; got 'no.stem'"),
+        (
+            ["no.stem"],
+            "stem must be one of perturbation.wide, perturbation.orthogonal; got 'no.stem'",
+        ),
         (["report", "no.stem"], "stem must be one of"),
         (["--scale", "huge"], "scale must be one of smoke, default, paper; got 'huge'"),
         ([], "make them with: python -m sims run perturbation.wide"),
@@ -129,7 +132,7 @@ def test_wrong_input_is_one_line_and_status_2(options, words, tmp_path, capsys):
 def test_a_folder_that_cannot_be_written(smoke, tmp_path, rejects):
     (tmp_path / "file").write_text("")
     with rejects("out folder"):
-        draw_all((), "smoke", smoke, tmp_path / "file")
+        draw_all(("perturbation.wide",), "smoke", smoke, tmp_path / "file")
 
 
 def test_help_does_not_import_what_is_slow():

@@ -38,7 +38,7 @@ def drawn(tmp_path_factory):
     """Results, folder of figures and what was drawn."""
     results, out = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("out")
     runner.run("perturbation.wide", "smoke", results, progress=False)
-    return results, out, draw_all((), "smoke", results, out)
+    return results, out, draw_all(("perturbation.wide",), "smoke", results, out)
 
 
 @pytest.fixture

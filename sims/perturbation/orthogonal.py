@@ -46,6 +46,7 @@ def _config(law: str, shrink: int, sizes: dict[str, int], **changes: Any) -> Con
         norm: tuple(published.scaled(norm, value, d, shrink) for value in changes.pop(norm, values))
         for norm, values in usual.items()
     }
+    budgets["l0"] = tuple(map(round, budgets["l0"]))
     return Config(
         law=law,
         d=d // shrink,

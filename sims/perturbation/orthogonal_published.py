@@ -95,7 +95,7 @@ def scaled_linf(radius: float, shrink: int) -> float:
 
 
 def scaled(norm: str, budget: float, d: int, shrink: int) -> float:
-    """A published budget at the published d, at a ``shrink``-th of it: a radius, or coordinates."""
+    """A published budget at a ``shrink``-th of d: a radius, or coordinates, perhaps not whole."""
     if norm == "linf":
         return scaled_linf(budget, shrink)
-    return round(budget * d / shrink) if norm == "l0" else budget
+    return budget * d / shrink if norm == "l0" else budget

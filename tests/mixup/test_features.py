@@ -12,7 +12,9 @@ from theory.mixup import features, features_data, features_noise, features_runs
 from theory.mixup.features import State
 
 KEY = jax.random.key(0)
-make = functools.partial(features_data.make_patch_data, KEY)
+make = functools.partial(
+    jax.jit(features_data.make_patch_data, static_argnums=(1, 2, 3, 5, 6)), KEY
+)
 
 
 # Data.
@@ -52,7 +54,7 @@ def test_coins_are_fair_and_random_layouts_uniform():
 
 def test_no_feature_noise_and_no_strength():
     assert not np.asarray(make(4, 2, 0.5, 1.0, 0).coef)[:, 1].any()
-    silent = make(4, 3, 0.5, 0.0)
+    silent = make(8, 3, 0.3, 0.0)
     # Patches without strength stay what they are: not noise.
     assert not np.asarray(silent.coef)[:, 1].any() and not np.asarray(silent.noise_mask)[:, 1].any()
 
@@ -78,7 +80,7 @@ def test_rare_counts_round_half_to_even():
 def test_data_out_of_range_is_named(changes, words, rejects):
     valid = {"n": 10, "num_patches": 3, "rho": 0.2, "alpha": 0.5}
     with rejects(words):
-        make(**(valid | changes))
+        features_data.make_patch_data(KEY, **(valid | changes))
 
 
 # Steps.
@@ -145,13 +147,16 @@ def test_an_energy_is_the_gram_tensor_of_orthogonal_noise():
     state = dataclasses.replace(state, q=state.q * data.noise_mask[None, None])
     mask = data.noise_mask.reshape(-1)
     gram = (15.0 * jnp.diag(mask)).reshape(N, P, N, P)
-    for step in (
-        features.standard_step,
-        functools.partial(features.mixup_step, lam_x=0.7, lam_y=0.6),
+
+    @jax.jit
+    def steps(state, noise):
+        plain = features.standard_step(state, data, 0.1, noise)
+        return plain, features.mixup_step(state, data, 0.1, noise, 0.7, 0.6)
+
+    for one, two in zip(
+        jax.tree.leaves(steps(state, 15.0)), jax.tree.leaves(steps(state, gram)), strict=True
     ):
-        ideal, given = step(state, data, 0.1, 15.0), step(state, data, 0.1, gram)
-        for one, two in zip(jax.tree.leaves(ideal), jax.tree.leaves(given), strict=True):
-            np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
 
 
 def test_weights_at_the_ends_are_diagonal():
@@ -172,7 +177,7 @@ def test_starts_have_the_law_of_inner_products():
     gram = features_noise.noise_gram(vectors, vectors)
     width = 20000
     for noise in (15.0, gram):
-        state = features.init_state(KEY, data, width, 0.01, noise)
+        state = jax.jit(features.init_state, static_argnums=2)(KEY, data, width, 0.01, noise)
         assert state.a.shape == (2, width, 4) and state.q.shape == (2, width, N, P)
         assert np.std(state.a) == pytest.approx(0.01, rel=0.02)
         assert not np.any(np.asarray(state.q)[:, :, np.asarray(data.noise_mask) == 0])
@@ -203,9 +208,10 @@ def test_lifted_filters_have_the_inner_products_asked_for():
 
 def test_runs_are_steps_and_records_are_of_their_states():
     data = make(8, 3, 0.3, 0.5)
-    start = features.init_state(KEY, data, 2, 0.3, 4.0)
+    start = jax.jit(features.init_state, static_argnums=2)(KEY, data, 2, 0.3, 4.0)
     schedule = (("mixup", 4), ("standard", 2))
-    end, trace = features_runs.run(start, data, schedule, 0.3, 4.0, 0.7, 0.6, record_every=2)
+    run = jax.jit(features_runs.run, static_argnums=(2, 7))
+    end, trace = run(start, data, schedule, 0.3, 4.0, 0.7, 0.6, 2)
     np.testing.assert_array_equal(trace.step, [0, 2, 4, 6])
     mixup = jax.jit(lambda at: features.mixup_step(at, data, 0.3, 4.0, 0.7, 0.6))
     standard = jax.jit(lambda at: features.standard_step(at, data, 0.3, 4.0))

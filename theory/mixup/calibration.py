@@ -24,6 +24,8 @@ Target = Int[Array, "n"] | Float[Array, "n k"]
 # Largest inverse temperature, in units of 1 / the largest spread of a row of logits.
 CAP = 1e6
 _MAX_STEPS = 200
+# Steps taken, the point, both ends of its bracket, and the last step.
+_Search = tuple[Array, Array, Array, Array, Array]
 
 
 def nll(logits: Float[Array, "n k"], target: Target) -> Float[Array, ""]:
@@ -192,11 +194,11 @@ def _minimiser(scaled: Array, probs: Array) -> Array:
         below, lambda state: (state[1], jnp.minimum(2 * state[1], CAP)), (0 * one, one)
     )
 
-    def unfinished(state: tuple[Array, ...]) -> Array:
+    def unfinished(state: _Search) -> Array:
         index, beta, _, _, step = state
         return (index < _MAX_STEPS) & (jnp.abs(step) > 1e-12 * jnp.maximum(1, beta))
 
-    def improve(state: tuple[Array, ...]) -> tuple[Array, ...]:
+    def improve(state: _Search) -> _Search:
         index, beta, low, high, _ = state
         slope, curvature = _derivatives(beta, scaled, probs)
         low = jnp.where(slope < 0, beta, low)

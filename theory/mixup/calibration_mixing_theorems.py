@@ -6,6 +6,7 @@ weights (Theorem C4), and the floor of the midpoint loss (Proposition D1), all [
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
@@ -157,7 +158,8 @@ def _sample_extreme(key: Array, size: Size, knobs: Knobs) -> Law:
     """One weight near 0, a small shift, and places just after it."""
     at = _sample_law(key, size, knobs)
     alpha = 0.001 + 0.01 * at.alpha
-    return at.replace(
+    return dataclasses.replace(
+        at,
         lam=1e-5 * (1 + at.lam),
         places=(alpha + 1e-5 * at.places) * 2 / (1 + alpha),
         alpha=alpha,

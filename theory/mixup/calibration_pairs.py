@@ -177,7 +177,7 @@ def ts_lower_bound(
     arguments.number("overlap", overlap, low=0.0, high=1.0)
     arguments.number("fraction", fraction, low=0.0, high=1.0)
     cost = (jnp.log(arguments.array("k", k)) - spread) / 2 - jnp.log(2.0)
-    return fraction * overlap * jnp.maximum(cost, 0)
+    return jnp.asarray(fraction) * jnp.asarray(overlap) * jnp.maximum(cost, 0)
 
 
 def gaussian_posterior(x: Float[Array, "n d"], mu: float | Float[Array, ""]) -> Float[Array, "n"]:

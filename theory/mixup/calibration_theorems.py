@@ -49,9 +49,12 @@ class Sure:
 
 
 def _sample_sure(
-    key: Array, size: Size, knobs: Knobs, *, unsure: float = 0.0, mate: bool = False
+    key: Array, size: Size, knobs: Knobs, *, unsure: bool = False, mate: bool = False
 ) -> Sure:
-    """``unsure`` is taken from every gap; ``mate`` puts the mate's logit near the winner's."""
+    """``unsure`` takes the gap to the mate away, the others staying close to each other.
+
+    ``mate`` puts the mate's logit between the winner's and all others.
+    """
     n, k = size["n"], size["k"]
     raw, gap, in_pair, overlaps, log_beta = normals(key, (n, k), (n,), (n,), (n,), (8,))
     raw = uniform(raw)
@@ -60,9 +63,13 @@ def _sample_sure(
         raw = 0.1 * raw.at[:, 0].set(0.5) + 30.0 * (jnp.arange(k) == 1)[None, :]
     else:
         spread = knobs["spread"]
+    gap = 3 * uniform(gap)
+    if unsure:
+        raw = raw.at[:, 1].set(1.0)
+        gap = gap / 30 - jnp.log(k)
     return Sure(
         raw=raw,
-        gap=3 * uniform(gap) - unsure,
+        gap=gap,
         in_pair=below(4, in_pair).astype(bool).astype(int),
         overlaps=below(4, overlaps).astype(bool).astype(int),
         log_beta=2 * log_beta,
@@ -116,7 +123,7 @@ LOWER_BOUND = Theorem(
             conclusions=functools.partial(_lower_bound, gap=False, spread=False),
         ),
         "no gap": Control(
-            sample=functools.partial(_sample_sure, unsure=4.0),
+            sample=functools.partial(_sample_sure, unsure=True),
             conclusions=functools.partial(_lower_bound, gap=False),
         ),
     },

@@ -28,6 +28,8 @@ from theory import arguments
 # Below it omega(x) is e^x to the last digit of float64.
 _TAIL = -40.0
 _MAX_STEPS = 200
+# Steps taken, the point, both ends of its bracket, and the last step.
+_Search = tuple[Array, Array, Array, Array, Array]
 
 
 def omega_log(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -155,11 +157,11 @@ def _root(target: Array, kappa: Array, counts: Array) -> Array:
     close = jnp.finfo(target.dtype).eps ** 0.5
     start = -jnp.log(jnp.sum(counts, axis=-1))
 
-    def unfinished(state: tuple[Array, ...]) -> Array:
+    def unfinished(state: _Search) -> Array:
         index, nu, _, _, step = state
         return (index < _MAX_STEPS) & jnp.any(jnp.abs(step) > close * (1 + jnp.abs(nu)))
 
-    def improve(state: tuple[Array, ...]) -> tuple[Array, ...]:
+    def improve(state: _Search) -> _Search:
         index, nu, low, high, _ = state
         logits, probs = _at(nu, target, kappa)
         excess = -jnp.sum(counts * logits, axis=-1)  # kappa (sum p - 1)

@@ -6,6 +6,7 @@ classes and scales; frame, targets and features follow from them.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
@@ -190,7 +191,7 @@ def _same_root(k: int, kappa: Array) -> Array:
 
 def _same_class(at: Mixed, *, row: float = 1.0, second: bool = False) -> Bounds:
     lams = jnp.stack([at.lam, jnp.zeros_like(at.lam), jnp.ones_like(at.lam)])
-    target = at.pair(lams) if second else at.replace(second=at.first).pair(lams)
+    target = at.pair(lams) if second else dataclasses.replace(at, second=at.first).pair(lams)
     w = at.w
     h = collapse.ufm_features(w, target, at.decay)
     q = _same_root(at.num_classes, at.kappa)

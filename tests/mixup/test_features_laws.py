@@ -306,12 +306,12 @@ def test_initial_weights_are_those_of_zero_outputs():
 @pytest.mark.parametrize(
     ("gap", "alpha", "b", "error", "ratio"),
     [
-        # Both coins of a class right, one wrong, and where both are.
+        # The coin against the class: right for both classes, for one, for none; then both coins.
         ((4.0, -4.0, 1.1, -1.1), 0.5, 1, 0.0, 1.1),
         ((4.0, -4.0, 0.9, -1.1), 0.5, 1, 0.25, 0.9),
         ((4.0, -4.0, 0.9, -0.9), 0.5, 1, 0.5, 0.9),
         ((4.0, -4.0, -1.1, 1.1), 0.5, 1, 1.0, -1.1),
-        # Without the favourable side the error is 1/2 of a swap: both coins wrong are needed too.
+        # Class 0 always wrong, class 1 always right.
         ((1.0, -1.0, -2.0, -2.0), 0.5, 1, 0.5, -8.0),
         # Ties count as correct.
         ((4.0, -4.0, 1.0, -1.0), 0.5, 1, 0.0, 1.0),

@@ -148,7 +148,7 @@ RARE_RATIO = Theorem(
     free=("a",),
     controls={
         "1 in place of b": Control(
-            sample=functools.partial(_sample_learned, common=2.0, rare=1.7),
+            sample=functools.partial(_sample_learned, common=2.0, rare=2.5),
             conclusions=functools.partial(_ratio, threshold=1.0),
         ),
     },
@@ -177,7 +177,7 @@ HALF_ERROR = Theorem(
     source="[derived] A4",
     sizes=({"coins": 1, "width": 1}, {"coins": 1, "width": 3}),
     knobs=KNOBS,
-    sample=functools.partial(_sample_learned, common=2.0),
+    sample=functools.partial(_sample_learned, common=2.0, rare=1.2),
     hypotheses=_favourable,
     conclusions=_half,
     free=("a",),

@@ -31,7 +31,7 @@ from theory.theorem import (
 )
 
 STEPS = 30
-# Steps of the flow, each a share of the time in which anything can grow by a factor e.
+# Steps of the flow, each a share of the time in which a filter or a residual can change.
 FLOW_STEPS, FLOW_SHARE = 100, 0.1
 KNOBS = {
     "alpha": (0.0, 1.0),
@@ -150,11 +150,12 @@ def _conservation(at: Training, *, factor: float = 1.0, mixup: bool = False) -> 
     def mixed(state: State, data: PatchData, lr: Scalar, noise: Scalar) -> tuple[State, Array]:
         return features.mixup_step(state, data, lr, noise, 0.7, 0.7)
 
+    outputs = jnp.max(jnp.sum(features.preactivations(start, data) ** 2, axis=(0, 1, 3)))
     end = standard_flow(
         start,
         data,
         at.energy,
-        dt=FLOW_SHARE / _fastest(at),
+        dt=FLOW_SHARE / (_fastest(at) * (1 + outputs)),
         steps=FLOW_STEPS,
         field=mixed if mixup else features.standard_step,
     )

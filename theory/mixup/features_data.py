@@ -24,8 +24,6 @@ from jaxtyping import Bool, Float, Int, Key
 
 from theory import arguments
 
-# Names along the axis of features: common of class 0 and 1, rare of class 0 and 1.
-FEATURES = ("v0", "v1", "u0", "u1")
 LAYOUTS = ("fixed", "random")
 Scalar = int | float | Float[Array, ""]
 

@@ -125,6 +125,7 @@ def _sample_long_steps(key: Array, size: Size, knobs: Knobs) -> Training:
 
 
 def _fastest(at: Training) -> Array:
+    """Bound of twice the rate at which any filter can grow."""
     n, b = at.coins.shape
     return 2 * jnp.maximum(1 + b * at.alpha**2, at.energy / n)
 
@@ -219,7 +220,7 @@ MULTIPLICATIVE_LAW = Theorem(
 # A2, A3: memorising freezes the rare feature ------------------------------------------------------
 
 
-def _rare_own(at: Training, growth: Array) -> Array:
+def _rare_own(growth: Array) -> Array:
     """Log growth of the rare feature of each class by its own filters, shape (2, m)."""
     return jnp.stack([growth[0, :, 2], growth[1, :, 3]])
 
@@ -235,7 +236,7 @@ def _memorization(at: Training, *, slack: bool = True) -> Bounds:
     memorised = features_laws.noise_growth(first, last, at.data)
     members = at.rare[None, :] & (class_signs(at.y) > 0)
     bound = _exponent(at, slack) * jnp.sum(jnp.where(members, memorised, 0), axis=1)
-    growth = _rare_own(at, _growth(path.a))
+    growth = _rare_own(_growth(path.a))
     return {"log growth": within_rounding(growth, bound[:, None], 1 + bound[:, None])}
 
 
@@ -268,7 +269,7 @@ def _rare_frozen(at: Training, *, slack: bool = True, members: float = 1.0) -> B
     room = jnp.log(largest)[..., None] - jnp.log(noise[0])
     exponent = members * _exponent(at, slack)
     bound = exponent * jnp.sum(jnp.where(rare[:, None], room, 0), axis=2)
-    growth = _rare_own(at, _growth(path.a))
+    growth = _rare_own(_growth(path.a))
     return {"log growth": within_rounding(growth, bound, 1 + jnp.abs(bound))}
 
 

@@ -22,7 +22,7 @@ from sims.perturbation import (
     orthogonal_artificial,
     orthogonal_claims,
     orthogonal_families,
-    orthogonal_images,
+    orthogonal_image_cells,
     orthogonal_limits,
 )
 from sims.perturbation import orthogonal_published as published
@@ -169,7 +169,7 @@ EXPERIMENT = Experiment(
     title="Learning from perturbations of nearly orthogonal samples",
     studies=(
         # First, as its cells take longest: the others fill the cores meanwhile.
-        orthogonal_images.STUDY,
+        orthogonal_image_cells.STUDY,
         Study(
             name="family",
             config_type=FamilyConfig,

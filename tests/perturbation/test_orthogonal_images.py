@@ -7,7 +7,8 @@ import pytest
 
 from sims import compute, data
 from sims.perturbation import orthogonal_images as images
-from sims.perturbation.orthogonal_images import BASES, CELLS, NORMS, STUDY, Config
+from sims.perturbation.orthogonal_image_cells import CELLS, STUDY
+from sims.perturbation.orthogonal_images import BASES, NORMS, Config
 
 CONFIG = dataclasses.replace(
     CELLS["default"]["digits"][0], num_test=250, epochs_standard=15, epochs=15, steps=10

@@ -84,7 +84,7 @@ def forget_inputs() -> None:
 
 # [measured] Saves a third of the time to compile; what is compiled runs as fast, as it is in matrix
 # products, which come compiled, that these programs spend their time.
-_QUICK = {"xla_backend_optimization_level": 1}
+_QUICK: Any = {"xla_backend_optimization_level": 1}
 
 # Programs by static part, number of seeds and lengths of traced tuples; compiled or on their way.
 _ahead: dict[Any, Future] = {}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import flows, gate_kernels, seeds, training
+from tests.benchmarks import flows, gate_kernels, orthogonal, seeds, training
 from tests.benchmarks import maps as map_benchmark
 from tests.benchmarks.measure import Check, Row
 from theory import geometry, networks
@@ -127,6 +127,9 @@ TINY_BENCHMARKS = {
     "kernels": lambda: gate_kernels.run(n=6, d=3, gate_samples=5, **TINY),
     "seeds": lambda: seeds.run(num_seeds=2, n=6, d=3, width=5, steps=4, **TINY),
     "flows": lambda: flows.run(n=6, d=3, **TINY),
+    "limit": lambda: orthogonal.limit(n=4, d=200, width=4, weight_steps=1, **TINY),
+    "cell": lambda: orthogonal.cell(n=6, n_adv=8, d=40, width=4, steps=2),
+    "lengths": lambda: orthogonal.lengths(n=6, d=30, values=3, **TINY),
 }  # fmt: skip
 
 
@@ -138,12 +141,12 @@ def test_benchmarks_report_correct_results_in_a_table(tmp_path, capsys, monkeypa
     command.main(["--json", str(file)], TINY_BENCHMARKS)
     table = json.loads(file.read_text())
     assert table["machine"]["cores"] >= 1 and table["machine"]["jax"] == jax.__version__
-    assert len(table["rows"]) == 11
+    assert len(table["rows"]) == 16
     for row in table["rows"]:
         assert row["ratio"] == pytest.approx(row["reference_seconds"] / row["seconds"])
         for check in row["checks"]:
             assert check["met"], (row["name"], check)
-    assert len(capsys.readouterr().out.splitlines()) == 12
+    assert len(capsys.readouterr().out.splitlines()) == 17
 
 
 @pytest.mark.parametrize(

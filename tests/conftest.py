@@ -28,6 +28,7 @@ settings.register_profile(
 settings.load_profile("twolayer")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
 def pytest_collection_modifyitems(items):
     """With several workers, tests that share compiled code go to one: a file, or a theorem."""
     for item in items:

@@ -161,8 +161,14 @@ def test_list_names_the_stems(fake, capsys, monkeypatch):
         ([], "the following arguments are required"),
         (["walk"], "invalid choice: 'walk' (choose from"),
         (["run"], "the following arguments are required: STEM"),
-        (["run", "nope"], "stem must be one of perturbation.wide, fake; got 'nope'"),
-        (["status", "nope"], "stem must be one of perturbation.wide, fake; got 'nope'"),
+        (
+            ["run", "nope"],
+            "stem must be one of perturbation.wide, perturbation.orthogonal, fake; got 'nope'",
+        ),
+        (
+            ["status", "nope"],
+            "stem must be one of perturbation.wide, perturbation.orthogonal, fake; got 'nope'",
+        ),
         (["run", "fake", "--scale", "s"], "--scale must be one of smoke, default, paper; got s"),
         (["run", "fake", "--seeds", "x"], "--seeds must be int | None; got x"),
         (["run", "fake", "--seeds", "0"], "seeds must be at least 1; got 0"),

@@ -20,10 +20,10 @@ $(RESULTS)/theorems.json: $(THEORY) | $(VENV)/.runtime
 	$(BIN)/python -m theory verify --instances 1000 --json $@
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" -q
+	$(BIN)/python -m pytest -n auto -m "not slow" -q
 
 test-all: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto --dist loadgroup -q
+	$(BIN)/python -m pytest -n auto -q
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

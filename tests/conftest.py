@@ -28,16 +28,6 @@ settings.register_profile(
 settings.load_profile("twolayer")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the workers read the groups
-def pytest_collection_modifyitems(items):
-    """With several workers, tests that share compiled code go to one: a file, or a theorem."""
-    for item in items:
-        group = item.path.name
-        if group == "test_catalogue.py" and hasattr(item, "callspec"):
-            group = item.callspec.params.get("name", group)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def rejects():
     """``with rejects("words"):`` the block must raise a ValueError that holds these words.

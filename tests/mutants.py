@@ -6,17 +6,21 @@ of those named in ``RARE`` verification on 1000 random instances sees nothing.
 
 import dataclasses
 
+from theory.bounds import (
+    Bound,
+    strictly_less,
+)
 from theory.perturbation import (
     orthogonal,
     orthogonal_agreement_theorems,
-    orthogonal_theorems,
+    orthogonal_samples,
+    orthogonal_tier_theorems,
     wide_agreement,
     wide_bounds,
     wide_directions,
     wide_theorems,
     wide_threshold,
 )
-from theory.theorem import Bound, strictly_less
 
 
 def tightened(theorem, share, only=""):
@@ -92,7 +96,7 @@ def _own_interaction(at):
 
 
 def _wider_overlap(at):
-    found = orthogonal_theorems.paper_hypothesis(at)
+    found = orthogonal_samples.paper_hypothesis(at)
     overlap = found["overlap"]
     return found | {"overlap": Bound(lhs=overlap.lhs, rhs=2.25 * overlap.rhs)}
 
@@ -104,16 +108,18 @@ def _feature_nearly_wins(at):
 
 ORTHOGONAL = {
     "multipliers above 1/R_max^2": smallest(
-        tightened(orthogonal_theorems.PAPER_MULTIPLIERS, 0.5, "above")
+        tightened(orthogonal_tier_theorems.PAPER_MULTIPLIERS, 0.5, "above")
     ),
     "multipliers below 1.05/(gamma R_min)^2": smallest(
-        tightened(orthogonal_theorems.PAPER_MULTIPLIERS, 1.05 / 1.5, "below")
+        tightened(orthogonal_tier_theorems.PAPER_MULTIPLIERS, 1.05 / 1.5, "below")
     ),
     "multipliers below hi with 2 gamma for 1 + gamma": smallest(
-        dataclasses.replace(orthogonal_theorems.SHARP_MULTIPLIERS, conclusions=_own_interaction)
+        dataclasses.replace(
+            orthogonal_tier_theorems.SHARP_MULTIPLIERS, conclusions=_own_interaction
+        )
     ),
     "paper's hypothesis with 4/3 for 3": smallest(
-        dataclasses.replace(orthogonal_theorems.PAPER_TIER, hypotheses=_wider_overlap)
+        dataclasses.replace(orthogonal_tier_theorems.PAPER_TIER, hypotheses=_wider_overlap)
     ),
     "agreement where the feature nearly wins": smallest(
         dataclasses.replace(

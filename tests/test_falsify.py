@@ -13,8 +13,16 @@ from scipy import stats
 
 from tests import mutants
 from theory import catalogue, theorem
+from theory.bounds import (
+    Bound,
+    equal,
+    same_sign,
+)
 from theory.falsify import falsify
-from theory.theorem import Bound, Control, Theorem, equal, same_sign
+from theory.theorem import (
+    Control,
+    Theorem,
+)
 
 KEY = jax.random.key(0)
 

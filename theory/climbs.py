@@ -19,9 +19,11 @@ from flax import struct
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from theory.theorem import (
+from theory.bounds import (
     ROUNDING,
     Bounds,
+)
+from theory.theorem import (
     Instance,
     Size,
     Theorem,

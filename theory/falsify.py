@@ -34,8 +34,19 @@ from jaxtyping import Key
 from scipy import stats
 
 from theory import arguments, climbs
+from theory.bounds import (
+    Bound,
+    Bounds,
+)
 from theory.climbs import Space
-from theory.theorem import LEVEL, Bound, Bounds, Instance, Size, Theorem, batched, examine_many
+from theory.theorem import (
+    LEVEL,
+    Instance,
+    Size,
+    Theorem,
+    batched,
+    examine_many,
+)
 
 # A violation of less than this share of the larger side is taken for rounding.
 MARGIN = 1e-9

@@ -14,9 +14,20 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+    strictly_less,
+)
+from theory.draws import below, normals, uniform
 from theory.mixup import calibration_midpoint, calibration_mixing
-from theory.mixup.draws import below, normals, uniform
-from theory.theorem import Bound, Bounds, Control, Knobs, Size, Theorem, equal, strictly_less
+from theory.theorem import (
+    Control,
+    Knobs,
+    Size,
+    Theorem,
+)
 
 # The optimal prediction of a sample --------------------------------------------------------------
 

@@ -12,9 +12,19 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+)
+from theory.draws import below, normals, uniform
 from theory.mixup import calibration, calibration_pairs
-from theory.mixup.draws import below, normals, uniform
-from theory.theorem import Bound, Bounds, Control, Knobs, Size, Theorem, equal
+from theory.theorem import (
+    Control,
+    Knobs,
+    Size,
+    Theorem,
+)
 
 # The lower bound ---------------------------------------------------------------------------------
 

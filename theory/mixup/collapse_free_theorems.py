@@ -12,9 +12,18 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from theory.bounds import (
+    Bounds,
+    equal,
+)
+from theory.draws import normals, uniform
 from theory.mixup import collapse, collapse_free
-from theory.mixup.draws import normals, uniform
-from theory.theorem import Bounds, Control, Knobs, Size, Theorem, equal
+from theory.theorem import (
+    Control,
+    Knobs,
+    Size,
+    Theorem,
+)
 
 SIZES = ({"k": 2, "d": 2, "weights": 1}, {"k": 3, "d": 4, "weights": 3})
 KNOBS = {"log_scale": (-0.5, 0.7), "log_decay": (-3.0, 0.0), "log_weight_decay": (-3.0, 0.0)}

@@ -14,18 +14,20 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from theory.mixup import collapse, collapse_dual
-from theory.mixup.draws import below, normals, uniform
-from theory.theorem import (
+from theory.bounds import (
     Bound,
     Bounds,
+    equal,
+    strictly_less,
+    within_rounding,
+)
+from theory.draws import below, normals, uniform
+from theory.mixup import collapse, collapse_dual
+from theory.theorem import (
     Control,
     Knobs,
     Size,
     Theorem,
-    equal,
-    strictly_less,
-    within_rounding,
 )
 
 SIZES = ({"k": 2, "d": 2}, {"k": 4, "d": 5})

@@ -14,18 +14,20 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+    same_sign,
+    strictly_less,
+)
 from theory.mixup import features, features_data, features_laws
 from theory.mixup.features import State
 from theory.theorem import (
-    Bound,
-    Bounds,
     Control,
     Knobs,
     Size,
     Theorem,
-    equal,
-    same_sign,
-    strictly_less,
 )
 
 SIZES = ({"coins": 1, "width": 1}, {"coins": 3, "width": 2})

@@ -14,20 +14,22 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+    strictly_less,
+    within_rounding,
+)
 from theory.mixup import features, features_laws
 from theory.mixup.features import State
 from theory.mixup.features_data import PatchData, Scalar
 from theory.mixup.features_theorems import SIZES, Training, class_signs, sample_training
 from theory.theorem import (
-    Bound,
-    Bounds,
     Control,
     Knobs,
     Size,
     Theorem,
-    equal,
-    strictly_less,
-    within_rounding,
 )
 
 STEPS = 30

@@ -16,17 +16,19 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+)
 from theory.mixup import features, features_data, features_laws, features_noise
 from theory.mixup.features import State
 from theory.mixup.features_data import PatchData
 from theory.theorem import (
-    Bound,
-    Bounds,
     Control,
     Knobs,
     Size,
     Theorem,
-    equal,
 )
 
 SIZES = (

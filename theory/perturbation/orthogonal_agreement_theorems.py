@@ -16,17 +16,19 @@ from flax import struct
 from jax import Array
 
 from theory import geometry
-from theory.perturbation import orthogonal, orthogonal_agreement
-from theory.theorem import (
+from theory.bounds import (
     Bounds,
-    Control,
-    Knobs,
-    Size,
-    Theorem,
     equal,
     same_sign,
     strictly_less,
     within_rounding,
+)
+from theory.perturbation import orthogonal, orthogonal_agreement
+from theory.theorem import (
+    Control,
+    Knobs,
+    Size,
+    Theorem,
 )
 
 NORMS = ("l2", "linf", "l0")

@@ -1,6 +1,6 @@
 """Implicit bias on nearly orthogonal samples: the statements in ball arithmetic.
 
-The instances are those of :mod:`theory.perturbation.orthogonal_theorems`; what that module solves
+The instances are those of :mod:`theory.perturbation.orthogonal_samples`; what that module solves
 in float64 is here enclosed (:mod:`theory.balls`), from the samples on. Equalities can be enclosed
 but not proved: that all margins are 1 is proved to within ``NEAR`` alone.
 """

@@ -15,18 +15,20 @@ from flax import struct
 from jax import Array
 
 from theory import geometry
+from theory.bounds import (
+    Bound,
+    Bounds,
+    same_sign,
+    strictly_less,
+    within_rounding,
+)
 from theory.perturbation import orthogonal, orthogonal_agreement, orthogonal_data
 from theory.perturbation.orthogonal_agreement_theorems import CLEAR, outputs, signs
 from theory.theorem import (
-    Bound,
-    Bounds,
     Control,
     Knobs,
     Size,
     Theorem,
-    same_sign,
-    strictly_less,
-    within_rounding,
 )
 
 

@@ -15,6 +15,13 @@ from flax import struct
 from jax import Array
 
 from theory import geometry
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+    same_sign,
+    strictly_less,
+)
 from theory.perturbation import (
     orthogonal,
     orthogonal_agreement,
@@ -34,15 +41,10 @@ from theory.perturbation.orthogonal_flipped_theorems import (
     yes,
 )
 from theory.theorem import (
-    Bound,
-    Bounds,
     Control,
     Knobs,
     Size,
     Theorem,
-    equal,
-    same_sign,
-    strictly_less,
 )
 
 # Noise orthogonal to the samples -----------------------------------------------------------------

@@ -17,6 +17,12 @@ from flax import struct
 from jax import Array
 
 from theory import geometry
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+    same_sign,
+)
 from theory.perturbation import (
     orthogonal,
     orthogonal_agreement,
@@ -25,14 +31,10 @@ from theory.perturbation import (
 )
 from theory.perturbation.orthogonal_agreement_theorems import SLOPES, WIDTH, outputs, signs
 from theory.theorem import (
-    Bound,
-    Bounds,
     Control,
     Knobs,
     Size,
     Theorem,
-    equal,
-    same_sign,
 )
 
 # A switch is not judged by rounding: numbers this close to it do not count.

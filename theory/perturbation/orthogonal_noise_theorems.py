@@ -14,6 +14,12 @@ from flax import struct
 from jax import Array
 
 from theory import geometry
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+    strictly_less,
+)
 from theory.perturbation import orthogonal_agreement
 from theory.perturbation.orthogonal_agreement_theorems import signs
 from theory.perturbation.orthogonal_certified_theorems import (
@@ -23,14 +29,10 @@ from theory.perturbation.orthogonal_certified_theorems import (
     off_boundary,
 )
 from theory.theorem import (
-    Bound,
-    Bounds,
     Control,
     Knobs,
     Size,
     Theorem,
-    equal,
-    strictly_less,
 )
 
 DELTA = 0.05

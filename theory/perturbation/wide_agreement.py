@@ -19,19 +19,21 @@ from flax import struct
 from jax import Array
 
 from theory import geometry, kernels, networks
-from theory.perturbation import wide, wide_bounds
-from theory.perturbation.wide_theorems import DELTA, SCALES, SLOPES, two_classes
-from theory.theorem import (
+from theory.bounds import (
     Bound,
     Bounds,
-    Control,
-    Knobs,
-    Size,
-    Theorem,
     equal,
     same_sign,
     strictly_less,
     within_rounding,
+)
+from theory.perturbation import wide, wide_bounds
+from theory.perturbation.wide_theorems import DELTA, SCALES, SLOPES, two_classes
+from theory.theorem import (
+    Control,
+    Knobs,
+    Size,
+    Theorem,
 )
 
 

@@ -15,6 +15,12 @@ from flax import struct
 from jax import Array
 
 from theory import geometry, kernels, networks
+from theory.bounds import (
+    Bound,
+    Bounds,
+    equal,
+    within_rounding,
+)
 from theory.perturbation import wide, wide_bounds
 from theory.perturbation.wide_theorems import (
     DELTA,
@@ -30,14 +36,10 @@ from theory.perturbation.wide_theorems import (
     two_classes,
 )
 from theory.theorem import (
-    Bound,
-    Bounds,
     Control,
     Knobs,
     Size,
     Theorem,
-    equal,
-    within_rounding,
 )
 
 

@@ -16,20 +16,22 @@ from flax import struct
 from jax import Array
 
 from theory import descent, dynamics, kernels, networks
-from theory.heavy_ball import TrainTrace
-from theory.networks import TwoLayer
-from theory.perturbation import wide_bounds
-from theory.theorem import (
+from theory.bounds import (
     Bound,
     Bounds,
-    Control,
-    Knobs,
-    Size,
-    Theorem,
     equal,
     same_sign,
     strictly_less,
     within_rounding,
+)
+from theory.heavy_ball import TrainTrace
+from theory.networks import TwoLayer
+from theory.perturbation import wide_bounds
+from theory.theorem import (
+    Control,
+    Knobs,
+    Size,
+    Theorem,
 )
 
 DELTA = 0.05

@@ -14,6 +14,11 @@ from flax import struct
 from jax import Array
 
 from theory import kernels
+from theory.bounds import (
+    Bound,
+    Bounds,
+    within_rounding,
+)
 from theory.perturbation import wide, wide_bounds
 from theory.perturbation.wide_agreement import (
     KNOBS,
@@ -24,7 +29,12 @@ from theory.perturbation.wide_agreement import (
     unit_directions,
 )
 from theory.perturbation.wide_theorems import DELTA, SCALES, SLOPES, far_slope, two_classes
-from theory.theorem import Bound, Bounds, Control, Knobs, Size, Theorem, within_rounding
+from theory.theorem import (
+    Control,
+    Knobs,
+    Size,
+    Theorem,
+)
 
 
 @struct.dataclass

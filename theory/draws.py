@@ -1,4 +1,4 @@
-"""Random arrays for the wing's theorems: one draw, then parts of it."""
+"""Random arrays for instances of theorems: one draw, then parts of it."""
 
 from __future__ import annotations
 

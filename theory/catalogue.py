@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from theory.mixup import (
+    calibration_mixing_theorems,
+    calibration_theorems,
+    collapse_free_theorems,
+    collapse_theorems,
+    features_error_theorems,
+    features_learning_theorems,
+    features_theorems,
+)
 from theory.perturbation import (
     orthogonal_agreement_theorems,
     orthogonal_certified_theorems,
@@ -33,11 +42,21 @@ THEOREMS: dict[str, Theorem] = {
         orthogonal_exact_theorems,
         orthogonal_flipped_theorems,
         orthogonal_noise_theorems,
+        features_theorems,
+        features_learning_theorems,
+        features_error_theorems,
+        collapse_theorems,
+        collapse_free_theorems,
+        calibration_theorems,
+        calibration_mixing_theorems,
     )
     for theorem in module.THEOREMS
 }
 # Wing of each stem, so that a whole wing can be asked for by its name.
-WINGS = {"perturbation": ("wide", "orthogonal")}
+WINGS = {
+    "perturbation": ("wide", "orthogonal"),
+    "mixup": ("features", "collapse", "calibration"),
+}
 
 
 def select(names: Sequence[str]) -> list[Theorem]:
@@ -50,7 +69,8 @@ def select(names: Sequence[str]) -> list[Theorem]:
         return list(THEOREMS.values())
     chosen: dict[str, Theorem] = {}
     for name in names:
-        stems = WINGS.get(name, (name.removeprefix("perturbation."),))
+        wing, _, rest = name.partition(".")
+        stems = WINGS.get(name, (rest if wing in WINGS else name,))
         found = {
             key: theorem
             for key, theorem in THEOREMS.items()

@@ -74,21 +74,22 @@ CAPTIONS = {
     ),
     "flow": (
         "Normalised gradient flow of a network of 20 units on 6 samples in 30 dimensions, medians"
-        " over seeds. The angle of the weights to the closed form falls as 1/s, whatever the start,"
-        " slope and loss; that of the gradient, and the weights of the samples, exponentially, down"
-        " to rounding. Two nearly equal samples with opposite labels (dashed) break the hypotheses,"
-        " and the flow goes elsewhere."
+        " over seeds (bands: range). The angle of the weights to the closed form falls as 1/s,"
+        " whatever the start, slope and loss; that of the gradient, and the weights of the samples,"
+        " exponentially, down to rounding. Two nearly equal samples with opposite labels (dashed)"
+        " break the hypotheses, and the flow goes elsewhere."
     ),
     **{
         f"artificial-{norm}": _SWEEPS.format(norm=name, theory=_THEORY[norm])
         for norm, name in _NORMS.items()
     },
     "attacks": (
-        "Uniform data. Left and middle: the published L∞ attack moves along the gradient itself and"
-        " fills its box no better than an L2 attack does; the textbook's attack, by signs, does. L0"
-        " changes few coordinates a lot. Right: slope (in brackets the share of samples at which"
-        " the closed form has its sign pattern), start and number of rows change little: networks"
-        " started from zero keep equal rows in each half, so that two rows compute them exactly."
+        "Uniform data, means over seeds (bands and whiskers: range). Left and middle: the published"
+        " L∞ attack moves along the gradient itself and fills its box no better than an L2 attack"
+        " does; the textbook's attack, by signs, does. L0 changes few coordinates a lot. Right:"
+        " slope (in brackets the share of samples at which the closed form has its sign pattern),"
+        " start and number of rows change little: networks started from zero keep equal rows in"
+        " each half, so that two rows compute them exactly."
     ),
     "maps": (
         "Decisions of the three networks on the plane of the first network's mean rows, uniform"

@@ -96,7 +96,7 @@ def _sweep(axes: Axes, results: StemResults, law: str, norm: str, axis: str) -> 
         )
     if axis in ("d", "n_adv", "l0"):
         style.log_ticks(axes, np.array(known[0]))
-    axes.set_ylim(0.4, 1.03)
+    axes.set_ylim(0.25, 1.03)
 
 
 def _means(samples: list[np.ndarray]) -> np.ndarray:
@@ -126,6 +126,7 @@ def attacks(results: StemResults) -> Figure:
         length = run.arrays["length"][:, chosen].mean(axis=0)
         for axes, measure in ((left, "gradient_cosine"), (middle, "spread")):
             samples = run.arrays[measure][:, chosen]
+            style.spread(axes, length, list(samples.T), color)
             axes.plot(length, samples.mean(axis=0), "o-", color=color, label=name)
     left.axhline((2 / np.pi) ** 0.5, color=style.THEORY, linestyle=":", linewidth=0.8)
     left.annotate(r"$\sqrt{2/\pi}$", (0.06, (2 / np.pi) ** 0.5 - 0.07), fontsize=7)
@@ -155,8 +156,11 @@ def _forms(axes: Axes, results: StemResults, slopes: dict[float, Run]) -> None:
     for (name, run), color, marker in zip(shown, style.CYCLE, markers, strict=False):
         chosen = [i for i, (each, _) in enumerate(variants(run.config)) if each == "l2"]
         x = [variants(run.config)[i][1] for i in chosen]
-        values = run.arrays["acc"][:, chosen].mean(axis=0)
-        axes.plot(x, values, marker + "-", color=color, label=name, markerfacecolor="none")
+        samples = run.arrays["acc"][:, chosen]
+        style.whiskers(axes, np.array(x), list(samples.T), color)
+        axes.plot(
+            x, samples.mean(axis=0), marker + "-", color=color, label=name, markerfacecolor="none"
+        )
     axes.set(xlabel=r"length $\varepsilon$ (L2)", ylabel="accuracy on clean samples")
     axes.set_xlim(0, 0.82)
     axes.legend(loc="lower right", fontsize=6.0)

@@ -177,6 +177,7 @@ def flow(results: StemResults) -> Figure:
         time = run.arrays["time"][0]
         broken = not run.arrays["certificate"].all()
         for axes, name in zip(panels, names, strict=True):
+            style.spread(axes, time, list(run.arrays[name].T), color)
             axes.loglog(
                 time,
                 np.median(run.arrays[name], axis=0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -179,7 +180,7 @@ DUAL = Theorem(
 def _same_root(k: int, kappa: Array) -> Array:
     """The root of kappa K q = log((1 - (K - 1) q) / q) in (0, 1/K), by bisection of log q."""
 
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = ends
         middle = (low + high) / 2
         q = jnp.exp(middle)

@@ -1,0 +1,214 @@
+"""For every theorem, a change of a function's result that its verification must notice.
+
+``SPOILT[theorem] = (what is wrong, module, function, change of its result)``. Functions are found
+through their modules when a check is traced, so that all uses are spoilt.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from theory import dynamics, geometry, heavy_ball
+from theory.mixup import (
+    calibration_midpoint,
+    calibration_mixing,
+    calibration_pairs,
+    collapse,
+    collapse_dual,
+    collapse_free,
+    features,
+    features_laws,
+)
+from theory.perturbation import (
+    orthogonal,
+    orthogonal_agreement,
+    orthogonal_data,
+    orthogonal_exact,
+    orthogonal_flow,
+    wide,
+    wide_bounds,
+)
+
+
+def scaled(factor):
+    return lambda value: jax.tree.map(lambda leaf: factor * leaf, value)
+
+
+def shifted(by):
+    return lambda value: value + by
+
+
+def part(index, factor):
+    """One entry of a tuple times a factor."""
+    return lambda parts: tuple(
+        factor * each if i == index else each for i, each in enumerate(parts)
+    )
+
+
+def field(name, change):
+    """One field of a record changed."""
+    return lambda record: dataclasses.replace(record, **{name: change(getattr(record, name))})
+
+
+def tilted(matrix):
+    """Entries off by some per cent, by other ones in every row and column."""
+    rows, columns = (jnp.arange(size) for size in matrix.shape)
+    return matrix * (1 + 1e-2 * rows[:, None] * columns[None, :])
+
+
+SLIGHTLY = scaled(1 + 1e-6)
+
+WIDE = {
+    "effective_time": ("a per cent longer", dynamics, "effective_time", scaled(1.01)),
+    "width": ("radius with 0.045 for 4.5", wide_bounds, "width_radius", scaled(0.1)),
+    "lazy_training": ("bound a thousandth", wide_bounds, "lazy_bound", scaled(1e-3)),
+    "lazy_sign": ("drift reversed", wide_bounds, "lazy_drift", scaled(-1.0)),
+    "flip_mass": ("3.9 for 4", wide_bounds, "expected_flip_mass", scaled(0.975)),
+    "input_gradient": ("no initial part", wide, "initial_direction", scaled(0.0)),
+    "direction": ("off by a millionth", wide, "representer_coefficients", SLIGHTLY),
+    "coefficients": ("forgotten momentum", heavy_ball, "effective_weights", scaled(0.5)),
+    "infinite_gradient": ("doubled", wide, "gate_kernel_gradient", scaled(2.0)),
+    "decomposition": ("odd part halved", wide, "even_odd_split", part(1, 0.5)),
+    "signal_sign": ("even and odd exchanged", wide, "even_odd_split", lambda parts: parts[::-1]),
+    "label_noise": ("a quarter", wide_bounds, "label_noise_radius", scaled(0.25)),
+    "balanced_noise": ("all labels alike", wide, "random_targets", jnp.ones_like),
+    "agreement_a": ("odd part reversed", wide, "even_odd_split", part(1, -1.0)),
+    "agreement_b": ("odd part reversed", wide, "even_odd_split", part(1, -1.0)),
+    "initial_output": ("a third", wide_bounds, "initial_output_radius", scaled(1 / 3)),
+    "threshold_surrogate": ("a fifth", wide_bounds, "threshold_surrogate_bound", scaled(0.2)),
+    "threshold_law": ("above by a tenth", wide, "threshold_agreement", shifted(0.1)),
+}
+
+ORTHOGONAL = {
+    "boundary": ("without signs", orthogonal, "boundary_normal", jnp.abs),
+    "margins": ("off by a millionth", orthogonal, "solve_multipliers", SLIGHTLY),
+    "kkt": ("v off by a millionth", orthogonal, "limit_rows", part(0, 1 + 1e-6)),
+    "norm": ("v off by a millionth", orthogonal, "limit_rows", part(0, 1 + 1e-6)),
+    "rank": ("tilted", orthogonal_flow, "descent_coefficients", tilted),
+    "limit": ("tilted", orthogonal_flow, "descent_coefficients", tilted),
+    "paper_multipliers": ("a tenth", orthogonal, "solve_multipliers", scaled(0.1)),
+    "sharp_multipliers": ("a fifth larger", orthogonal, "solve_multipliers", scaled(1.2)),
+    "paper_tier": ("lo reversed", orthogonal, "orthogonality", field("lam_lo", scaled(-1.0))),
+    "sharp_tier": ("least halved", orthogonal, "certificate", field("min_lam", scaled(0.5))),
+    "attack": ("gain 0.9", geometry, "direction_gain", scaled(0.9)),
+    "decomposition": ("noise doubled", orthogonal_agreement, "decompose", part(0, 2.0)),
+    "perturbed_gram": ("off by a millionth", orthogonal_agreement, "perturbed_gram", SLIGHTLY),
+    "pointwise_agreement": ("noise a tenth", orthogonal_agreement, "decompose", part(0, 0.1)),
+    "certified_agreement": ("reach 0.05", orthogonal_agreement, "noise_reach", scaled(0.05)),
+    "certified_agreement_paper": ("reach .02", orthogonal_agreement, "noise_reach", scaled(0.02)),
+    "orthogonal_noise": (
+        "multiplier off by a millionth",
+        orthogonal_exact,
+        "orthogonal_noise_limit",
+        field("lam_adv", SLIGHTLY),
+    ),
+    "targeted_gram": ("off by a millionth", orthogonal_exact, "targeted_gram", SLIGHTLY),
+    "random_targets": ("a third", orthogonal_exact, "largest_random_tau", scaled(0.3)),
+    "gradient": ("off by a millionth", orthogonal_exact, "gradient_cosine", scaled(1 - 1e-6)),
+    "flipped_labels": (
+        "multiplier off by a millionth",
+        orthogonal_exact,
+        "flipped_orthogonal",
+        field("lam_adv", SLIGHTLY),
+    ),
+    "flipped_agreement": (
+        "sign reversed",
+        orthogonal_exact,
+        "flipped_orthogonal",
+        field("sign", scaled(-1.0)),
+    ),
+    "flipped_tiers": (
+        "certificate denied",
+        orthogonal_exact,
+        "flipped_orthogonal",
+        field("certificate", jnp.logical_not),
+    ),
+    "reflection": ("off by a millionth", orthogonal_data, "reflect", SLIGHTLY),
+    "noise_bounds": ("a fifth", orthogonal_agreement, "noise_bounds", scaled(0.2)),
+    "noise_agreement": ("samples reversed", orthogonal_agreement, "perturb", scaled(-1.0)),
+    "isotropic_agreement": (
+        "disagreement",
+        orthogonal_agreement,
+        "isotropic_agreement",
+        lambda share: 1 - share,
+    ),
+}
+
+FEATURES = {
+    "gram_step": ("off by a millionth", features, "mixup_step", SLIGHTLY),
+    "block_structure": ("a per cent larger", features_laws, "signal_matrix", scaled(1.01)),
+    "initial_rates": ("a thousandth larger", features_laws, "feature_rate", scaled(1.001)),
+    "equivalent_weights": ("a thousandth larger", features, "mixup_weights", scaled(1.001)),
+    "conservation": ("not zero", features_laws, "conservation_residual", shifted(1e-2)),
+    "multiplicative_law": ("a per cent larger", features, "output_gaps", scaled(1.01)),
+    "memorization_bound": ("halved", features_laws, "memorization_factor", scaled(0.5)),
+    "rare_frozen": ("halved", features_laws, "memorization_factor", scaled(0.5)),
+    "never_unlearns": ("shrunk", features, "standard_step", scaled(0.9)),
+    "test_error": ("0.01 too much", features_laws, "rare_error", shifted(0.01)),
+    "rare_ratio": ("a thousand times", features_laws, "rare_ratio", scaled(1e3)),
+    "half_error": (
+        "rare gaps a third",
+        features,
+        "signal_gap",
+        lambda gap: gap * jnp.array([1.0, 1.0, 0.3, 0.3]),
+    ),
+}
+
+COLLAPSE = {
+    "optimum": ("off by a millionth", collapse_dual, "ufm_logits", SLIGHTLY),
+    "dual": ("off by a millionth", collapse_dual, "ufm_probs", SLIGHTLY),
+    "same_class": ("off by a millionth", collapse, "ufm_features", SLIGHTLY),
+    "channels": ("a tenth larger", collapse, "ufm_coefficients", scaled(1.1)),
+    "boundary": ("half as large again", collapse_dual, "ufm_logits", scaled(1.5)),
+    "squared_loss": ("off by a millionth", collapse, "ufm_mse_features", SLIGHTLY),
+    "balance": ("a per cent larger", collapse_free, "free_loss", scaled(1.01)),
+    "free_classifier": ("0.1 too much", collapse_free, "ufm_free_loss", scaled(1.1)),
+}
+
+CALIBRATION = {
+    "lower_bound": ("three times", calibration_pairs, "ts_lower_bound", scaled(3.0)),
+    "optimum": ("a thousandth larger", calibration_pairs, "oracle_ts_optimum", part(0, 1.001)),
+    "prediction": (
+        "classes exchanged",
+        calibration_mixing,
+        "mixup_predict_1d",
+        lambda probs: probs[..., ::-1],
+    ),
+    "posterior": ("0.01 too much", calibration_mixing, "mixed_posterior", shifted(0.01)),
+    "uniform_weights": (
+        "mirrored",
+        calibration_mixing,
+        "mixup_posterior_pair",
+        lambda share: 1 - share,
+    ),
+    "midpoint_floor": ("halved", calibration_midpoint, "midpoint_losses", part(0, 0.5)),
+    "midpoint_limit": ("half again", calibration_midpoint, "midpoint_losses", part(0, 1.5)),
+}
+
+SPOILT = {
+    f"{stem}.{name}": change
+    for stem, table in (
+        ("wide", WIDE),
+        ("orthogonal", ORTHOGONAL),
+        ("features", FEATURES),
+        ("collapse", COLLAPSE),
+        ("calibration", CALIBRATION),
+    )
+    for name, change in table.items()
+}
+# What is left of these when the code is wrong: their hypotheses hold nowhere.
+VACUOUS = ("wide.agreement_a", "wide.agreement_b")
+# Cheap to compile, and of every stem; all others are marked slow.
+QUICK = (
+    "wide.width",
+    "wide.flip_mass",
+    "wide.threshold_law",
+    "orthogonal.boundary",
+    "orthogonal.norm",
+    "orthogonal.decomposition",
+    "orthogonal.noise_bounds",
+    "features.half_error",
+    "collapse.balance",
+    "calibration.uniform_weights",
+)

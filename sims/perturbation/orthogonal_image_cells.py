@@ -41,8 +41,8 @@ def _fashion() -> Config:
         batch=16,
         rate=0.03,
         rates=(0.03, 0.03),
-        epochs_standard=8,
-        epochs=10,
+        epochs_standard=10,
+        epochs=16,
         steps=10,
     )
 

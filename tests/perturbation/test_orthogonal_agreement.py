@@ -19,6 +19,8 @@ gain = jax.jit(geometry.direction_gain)
 angles = jax.jit(geometry.row_angles)
 perturb = jax.jit(orthogonal_agreement.perturb)
 perturbed_gram = jax.jit(orthogonal_agreement.perturbed_gram)
+perturbed_multipliers = jax.jit(orthogonal_agreement.perturbed_multipliers)
+solve_multipliers = jax.jit(orthogonal.solve_multipliers)
 decompose = jax.jit(orthogonal_agreement.decompose)
 certificate = jax.jit(orthogonal_agreement.agreement_certificate)
 noise_bounds = jax.jit(orthogonal_agreement.noise_bounds, static_argnums=1)
@@ -110,6 +112,17 @@ def test_perturbed_points_and_their_gram_matrix(norm, k):
     found = perturbed_gram(BASE @ BASE.T, BASE @ step, step @ step, TARGETS, 0.7)
     np.testing.assert_allclose(found, expected @ expected.T, atol=1e-13)
     np.testing.assert_array_equal(perturb(BASE, TARGETS, step, 0.0), BASE)
+
+
+@norms
+def test_multipliers_of_many_lengths_are_those_of_their_gram_matrices(norm, k):
+    step = direction(W, norm, k)
+    gram, along, square = BASE @ BASE.T, BASE @ step, step @ step
+    lengths = jnp.array([0.0, 0.3, 1.0, 7.0])
+    found = perturbed_multipliers(gram, along, square, TARGETS, 0.3, lengths)
+    for eps, row in zip(lengths, found, strict=True):
+        moved = perturbed_gram(gram, along, square, TARGETS, eps)
+        np.testing.assert_allclose(row, solve_multipliers(moved, TARGETS, 0.3), rtol=1e-9)
 
 
 @norms
@@ -314,6 +327,17 @@ def test_predicted_accuracy_of_equal_multipliers():
             "perturbed_gram",
             (BASE @ BASE.T, BASE @ W, -1.0, TARGETS, 1.0),
             "dir_sqnorm must be in [0, inf); got -1.0.",
+        ),
+        (
+            "perturbed_multipliers",
+            (BASE @ BASE.T, BASE @ W, 1.0, TARGETS, 0.3, np.array([0.1, -1.0])),
+            "eps must be in [0, inf); got",
+        ),
+        (
+            "perturbed_multipliers",
+            (0 * BASE @ BASE.T, BASE @ W, 1.0, TARGETS, 0.3, np.ones(2)),
+            "gram must give a positive definite margin matrix; it is numerically singular "
+            "(a zero sample, a repeated one, or linearly dependent ones).",
         ),
         (
             "decompose",

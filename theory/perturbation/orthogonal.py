@@ -131,21 +131,29 @@ def solve_multipliers(
     Raises:
       ValueError: as :func:`margin_matrix`, and outside ``jit`` for a numerically singular M.
     """
+    factor = margin_factor(gram, y, gamma)
+    return jax.scipy.linalg.cho_solve((factor, True), jnp.full(factor.shape[:1], 2.0, factor.dtype))
+
+
+def margin_factor(
+    gram: Float[Array, "n n"], y: Float[Array, "n"], gamma: Slope
+) -> Float[Array, "n n"]:
+    r"""Lower Cholesky factor of M, for more than one right side; all NaN where M is singular.
+
+    Arguments, errors and the test of singularity as in :func:`solve_multipliers`.
+    """
     matrix = margin_matrix(gram, y, gamma)
     factor = jnp.linalg.cholesky(matrix)
     diagonal = jnp.diagonal(matrix)
     floor = diagonal.shape[0] * jnp.finfo(matrix.dtype).eps * diagonal
     # NaN pivots of a failed factorisation compare as not regular too.
     regular = jnp.all(jnp.diagonal(factor) ** 2 > floor)
-    two = jnp.full(diagonal.shape, 2, matrix.dtype)
-    solution = jax.scipy.linalg.cho_solve((factor, True), two)
-    solution = jnp.where(regular, solution, jnp.nan)
-    if not arguments.holds(jnp.isfinite, solution):
+    if not arguments.holds(lambda regular: regular, regular):
         raise ValueError(
             "gram must give a positive definite margin matrix; it is numerically singular "
             "(a zero sample, a repeated one, or linearly dependent ones)."
         )
-    return solution
+    return jnp.where(regular, factor, jnp.nan)
 
 
 def orthogonality(gram: Float[Array, "n n"], gamma: Slope) -> Orthogonality:

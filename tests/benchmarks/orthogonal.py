@@ -87,7 +87,7 @@ def limit(
             ours=ours,
             required=min(20.0, arithmetic),
             checks=checks,
-            note=f"{steps} steps of two rows cost so little that arithmetic allows {arithmetic:.1f}",
+            note=f"{steps} steps of two rows; arithmetic allows {arithmetic:.1f}",
         ),
         Row(
             name="closed-form limit",

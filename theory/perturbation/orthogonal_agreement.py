@@ -115,7 +115,10 @@ def perturbed_multipliers(
     times the same for the last two columns. Cost :math:`n^3/3` once and O(n) a length.
 
     Args:
-      gram_base, base_dot_dir, dir_sqnorm, targets: as in :func:`perturbed_gram`.
+      gram_base: Gram matrix of b, shape ``(n, n)``.
+      base_dot_dir: products of b with D, shape ``(n,)``.
+      dir_sqnorm: :math:`|D|^2`, non-negative.
+      targets: labels :math:`y^a`, shape ``(n,)``.
       gamma: slope in (0, 1].
       eps: sizes of the perturbations, shape ``(k,)``, non-negative.
 

@@ -1,4 +1,4 @@
-"""Networks for images (flax): the residual convolutional network of the published experiments."""
+"""Networks (flax): perceptrons of any depth, and a residual convolutional network for images."""
 
 from __future__ import annotations
 
@@ -88,6 +88,28 @@ class ConvNet(nn.Module):
             x = Convolution(features)(x)
             x = x + Convolution(features, padding=1)(x)
         return nn.Dense(self.classes)(jnp.mean(x, axis=(1, 2)).T)
+
+
+class MLP(nn.Module):
+    """A perceptron: linear layers with biases, an activation after each but the last.
+
+    Attributes:
+      hidden: widths of the hidden layers; none makes it linear.
+      outputs: number of outputs, which are not activated.
+      activation: elementwise.
+    """
+
+    hidden: tuple[int, ...]
+    outputs: int
+    activation: Callable[[Array], Array] = nn.relu
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Outputs ``(n, outputs)`` of inputs ``(n, ...)``, which are flattened."""
+        x = x.reshape(x.shape[0], -1)
+        for width in self.hidden:
+            x = self.activation(nn.Dense(width)(x))
+        return nn.Dense(self.outputs)(x)
 
 
 class Flat(NamedTuple):

@@ -1,4 +1,4 @@
-"""Mini-batch training as one scan: Nesterov momentum, weight decay, rate reduced on a plateau."""
+"""Mini-batch training as one scan, with any optimiser of optax and any preparation of a batch."""
 
 from __future__ import annotations
 
@@ -25,8 +25,15 @@ class Fit:
 
     params: Any
     loss: Array  # (E,), mean over the epoch's batches, each before its step
-    rate: Array  # (E,), that of the epoch
+    scale: Array  # (E,), the plateau rule's factor on the steps of the epoch
     scores: Any  # what ``score`` gave, with a leading axis (E,)
+
+
+def momentum(rate: Any) -> optax.GradientTransformation:
+    """The published optimiser [code]: Nesterov momentum 0.9 and weight decay 5e-4."""
+    return optax.chain(
+        optax.add_decayed_weights(WEIGHT_DECAY), optax.sgd(rate, MOMENTUM, nesterov=True)
+    )
 
 
 def train(
@@ -36,10 +43,12 @@ def train(
     x: Array,
     y: Array,
     *,
-    rate: Any,
+    optimizer: optax.GradientTransformation,
     batch: int,
     epochs: int,
     score: Callable[[Any], Any],
+    prepare: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None,
+    on_plateau: bool = False,
 ) -> Fit:
     """Train on shuffled batches; samples that do not fill the last batch of an epoch sit it out.
 
@@ -48,11 +57,14 @@ def train(
       params: where to start, a pytree of one dtype.
       loss: ``(params, x, y) -> ()``, the mean over a batch.
       x: inputs, shape ``(n, ...)``.
-      y: labels, shape ``(n,)``.
-      rate: the first learning rate; may be traced.
+      y: labels, or targets as rows, shape ``(n, ...)``.
+      optimizer: for instance ``optax.adam(1e-3)`` or :func:`momentum`; its rate may be traced.
       batch: samples per step.
       epochs: passes over the data.
       score: recorded of the parameters after each epoch.
+      prepare: ``(step, x, y) -> (x, y)`` of every batch before its gradient, as
+        :func:`sims.mixing.mix` with a key folded with the number of the step.
+      on_plateau: reduce the rate tenfold where the loss of an epoch no longer falls [code].
 
     Raises:
       ValueError: if x and y differ in length, or hold fewer samples than a batch.
@@ -65,32 +77,37 @@ def train(
             f"got shapes {x.shape} and {y.shape}."
         )
     num_batches = x.shape[0] // batch
-    descent = optax.chain(
-        optax.add_decayed_weights(WEIGHT_DECAY), optax.sgd(rate, MOMENTUM, nesterov=True)
-    )
     # It counts one epoch less: that in which the rate falls is the last of them, not the next.
     plateau = optax.contrib.reduce_on_plateau(_FACTOR, _PATIENCE + 1, rtol=_THRESHOLD)
 
-    def epoch(carry: tuple[Any, Any, Any], key: Array) -> tuple[tuple[Any, Any, Any], Any]:
-        params, moments, schedule = carry
+    def epoch(
+        carry: tuple[Any, Any, Any], scanned: tuple[Array, Array]
+    ) -> tuple[tuple[Any, Any, Any], Any]:
+        (params, moments, schedule), (key, first) = carry, scanned
         order = jax.random.permutation(key, x.shape[0])[: num_batches * batch]
 
-        def step(carry: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], Array]:
-            params, moments = carry
-            value, gradient = jax.value_and_grad(loss)(params, x[index], y[index])
-            updates, moments = descent.update(gradient, moments, params)
-            updates = jax.tree.map(lambda leaf: schedule.scale * leaf, updates)
+        def step(
+            carry: tuple[Any, Any], scanned: tuple[Array, Array]
+        ) -> tuple[tuple[Any, Any], Array]:
+            (params, moments), (index, at) = carry, scanned
+            samples = x[index], y[index]
+            if prepare is not None:
+                samples = prepare(at, *samples)
+            value, gradient = jax.value_and_grad(loss)(params, *samples)
+            updates, moments = optimizer.update(gradient, moments, params)
+            if on_plateau:
+                updates = jax.tree.map(lambda leaf: schedule.scale * leaf, updates)
             return (optax.apply_updates(params, updates), moments), value
 
-        (params, moments), values = jax.lax.scan(
-            step, (params, moments), order.reshape(num_batches, batch)
-        )
+        batches = order.reshape(num_batches, batch), first + jnp.arange(num_batches)
+        (params, moments), values = jax.lax.scan(step, (params, moments), batches)
         mean = jnp.mean(values)
         _, after = plateau.update({}, schedule, value=mean)
-        return (params, moments, after), (mean, rate * schedule.scale, score(params))
+        return (params, moments, after), (mean, schedule.scale, score(params))
 
-    start = (params, descent.init(params), plateau.init(params))
-    (params, _, _), history = jax.lax.scan(epoch, start, jax.random.split(key, epochs))
+    start = (params, optimizer.init(params), plateau.init(params))
+    firsts = num_batches * jnp.arange(epochs)
+    (params, _, _), history = jax.lax.scan(epoch, start, (jax.random.split(key, epochs), firsts))
     return Fit(params, *history)
 
 

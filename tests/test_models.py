@@ -1,4 +1,4 @@
-"""Networks for images: against XLA's convolution, counted by hand, and at their edges."""
+"""Networks: against XLA's convolution, counted by hand, and at their edges."""
 
 import jax
 import jax.numpy as jnp
@@ -101,3 +101,26 @@ def test_wrong_inputs_are_named(rejects):
         jax.eval_shape(net.init, jax.random.key(0), jnp.zeros((2, 64)))
     with rejects("width must be in (0"):
         jax.eval_shape(models.ConvNet(width=0.0).init, jax.random.key(0), jnp.zeros((2, 8, 8, 1)))
+
+
+def test_perceptron_is_its_layers():
+    net = models.MLP(hidden=(5, 4), outputs=3, activation=jnp.tanh)
+    x = np.random.default_rng(0).normal(size=(6, 2, 2)).astype(np.float32)
+    tree = net.init(jax.random.key(0), x)
+    layers = [tree["params"][f"Dense_{i}"] for i in range(3)]
+    assert [layer["kernel"].shape for layer in layers] == [(4, 5), (5, 4), (4, 3)]
+    found = x.reshape(6, 4)
+    for layer in layers[:-1]:
+        found = np.tanh(found @ layer["kernel"] + layer["bias"])
+    found = found @ layers[-1]["kernel"] + layers[-1]["bias"]
+    np.testing.assert_allclose(net.apply(tree, x), found, atol=1e-5)
+
+
+def test_perceptron_without_hidden_layers_is_linear():
+    net = models.MLP(hidden=(), outputs=2)
+    x = jnp.ones((3, 4), jnp.float32)
+    params = net.init(jax.random.key(0), x)
+    doubled = net.apply(params, 2 * x) - net.apply(params, 0 * x)
+    np.testing.assert_allclose(
+        doubled, 2 * (net.apply(params, x) - net.apply(params, 0 * x)), rtol=1e-5
+    )

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from sims import training
 
@@ -26,9 +27,10 @@ def fit(key, x, y, rate=RATE, epochs=EPOCHS, loss=loss):
             loss,
             jnp.asarray(x),
             jnp.asarray(y),
-            rate=rate,
+            optimizer=training.momentum(rate),
             batch=BATCH,
             epochs=epochs,
+            on_plateau=True,
             score=lambda params: params,
         )
     )(key, rate)
@@ -70,7 +72,7 @@ def test_is_the_loop_over_epochs_and_batches():
     )
     np.testing.assert_allclose(found.params, params, rtol=1e-10)
     np.testing.assert_allclose(found.loss, losses, rtol=1e-10)
-    np.testing.assert_allclose(found.rate, rates, rtol=1e-6)
+    np.testing.assert_allclose(RATE * found.scale, rates, rtol=1e-6)
     np.testing.assert_allclose(found.scores, seen, rtol=1e-10)
 
 
@@ -79,7 +81,7 @@ def test_the_rate_falls_after_eleven_epochs_without_progress():
     found = fit(jax.random.key(0), x, y, loss=lambda params, x, y: 1.0 + 0 * jnp.sum(params))
     # The first epoch sets the best value, and the eleventh after it is one too many.
     expected = [RATE] * 12 + [RATE / 10] * 11 + [RATE / 100] * 7
-    np.testing.assert_allclose(found.rate, expected, rtol=1e-6)
+    np.testing.assert_allclose(RATE * found.scale, expected, rtol=1e-6)
 
 
 def test_every_epoch_is_another_shuffle_of_all_but_the_rest():
@@ -90,6 +92,31 @@ def test_every_epoch_is_another_shuffle_of_all_but_the_rest():
     # The mean label of eight of eleven samples: not always the same, and never far off.
     assert len(np.unique(np.round(found.loss, 9))) > 1
     assert np.all((found.loss >= 3.5) & (found.loss <= 6.5))
+
+
+def test_batches_are_prepared_by_their_step():
+    x, y = task()
+
+    def prepare(step, x, y):
+        return x, jnp.full_like(y, step)
+
+    found = jax.jit(
+        lambda key: training.train(
+            key,
+            jnp.zeros(D),
+            lambda params, x, y: jnp.mean(y) + 0 * jnp.sum(params),
+            jnp.asarray(x),
+            jnp.asarray(y),
+            optimizer=optax.adam(0.1),
+            batch=BATCH,
+            epochs=3,
+            score=jnp.sum,
+            prepare=prepare,
+        )
+    )(jax.random.key(0))
+    # Two batches an epoch: steps 0 and 1, 2 and 3, 4 and 5.
+    np.testing.assert_allclose(found.loss, [0.5, 2.5, 4.5])
+    np.testing.assert_array_equal(found.scale, 1.0)
 
 
 def test_in_batches_is_the_function_of_all():

@@ -194,9 +194,10 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
             loss,
             x,
             y,
-            rate=rate,
+            optimizer=training.momentum(rate),
             batch=config.batch,
             epochs=epochs,
+            on_plateau=True,
             score=lambda params: accuracy(params, test_x, test_y),
         )
 

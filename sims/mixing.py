@@ -1,0 +1,118 @@
+r"""Mixing of samples: pairs or more points, any weights, other weights for labels than for inputs.
+
+.. math:: \tilde x_i = \sum_{p=1}^{k} \lambda_p\, x_{\sigma_p(i)}, \qquad
+          \tilde t_i = \sum_{p=1}^{k} \mu_p\, t_{\sigma_p(i)}
+
+with targets t as distributions over classes (one-hot rows of labels) and :math:`\mu = \lambda` in
+the usual mixup. In a training step, before the gradient::
+
+    x, targets = mixing.mix(key, x, jax.nn.one_hot(y, 10))
+    loss = optax.softmax_cross_entropy(logits(params, x), targets).mean()
+
+Midpoint mixup is ``weights=(0.5, 0.5)``; mixup of k points with Dirichlet weights ``points=k``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from theory import arguments
+
+Weights = Sequence[float] | Array
+_ROUNDING = 1e-5
+
+
+def mix(
+    key: Array,
+    x: Array,
+    targets: Array,
+    *,
+    points: int = 2,
+    concentration: float | Array = 1.0,
+    per_batch: bool = False,
+    weights: Weights | None = None,
+    label_weights: Weights | None = None,
+) -> tuple[Array, Array]:
+    """A batch, mixed with shuffles of itself.
+
+    Args:
+      key: of the shuffles and the weights.
+      x: inputs, shape ``(n, ...)``.
+      targets: what is mixed alongside, shape ``(n, classes)``, or ``(n,)`` for labels +-1.
+      points: number of samples in each mixture; 1 leaves the batch as it is.
+      concentration: of the symmetric Dirichlet law of the weights, positive; 1 is uniform on the
+        simplex, and Beta(c, c) for two points.
+      per_batch: draw one vector of weights for the whole batch, not one for each sample.
+      weights: fixed weights of the inputs, ``points`` numbers of sum 1, in place of drawn ones.
+      label_weights: fixed weights of the targets, likewise; by default those of the inputs.
+
+    Returns:
+      Mixed inputs and targets, of the shapes and dtypes that came.
+
+    Raises:
+      ValueError: for other numbers of inputs than targets, for weights that are negative, do not
+        sum to 1 or are not ``points`` many, and for a concentration that is not positive.
+    """
+    points = arguments.integer("points", points)
+    arguments.scalar("concentration", concentration, low=0.0, open_low=True)
+    if x.ndim < 1 or x.shape[:1] != targets.shape[:1] or x.shape[0] == 0:
+        raise ValueError(
+            "x and targets must hold the same number of samples, at least one; "
+            f"got shapes {x.shape} and {targets.shape}."
+        )
+    n = x.shape[0]
+    key_partners, key_weights = jax.random.split(key)
+    rows = partners(key_partners, n, points)
+    if weights is None:
+        shape = (1,) if per_batch else (n,)
+        alpha = jnp.full(points, concentration, x.dtype)
+        inputs = jax.random.dirichlet(key_weights, alpha, shape, x.dtype).T
+    else:
+        inputs = _fixed("weights", weights, points)
+    labels = inputs if label_weights is None else _fixed("label_weights", label_weights, points)
+    return combine(x, rows, inputs), combine(targets, rows, labels)
+
+
+def partners(key: Array, n: int, points: int) -> Array:
+    """Rows that are mixed, shape ``(points, n)``: every sample, and shuffles independent of it."""
+    shuffles = [jax.random.permutation(key, n) for key in jax.random.split(key, max(points - 1, 1))]
+    return jnp.stack([jnp.arange(n), *shuffles[: points - 1]])
+
+
+def all_pairs(n: int) -> Array:
+    """Rows of all ordered pairs, shape ``(2, n * n)``, each sample with itself among them."""
+    return jnp.indices((arguments.integer("n", n), n)).reshape(2, -1)
+
+
+def combine(values: Array, rows: Array, weights: Array) -> Array:
+    """Weighted sums of rows of ``values``.
+
+    Args:
+      values: shape ``(n, ...)``.
+      rows: indices, shape ``(points, k)``.
+      weights: shape ``(points, k)``, or ``(points, 1)`` for all alike.
+
+    Returns:
+      Shape ``(k, ...)``, in the dtype of ``values``, or float where that is an integer.
+    """
+    dtype = jnp.result_type(values.dtype, jnp.float32)
+    total: Any = 0
+    for index, weight in zip(rows, weights, strict=True):
+        weight = weight.astype(dtype).reshape(-1, *(1,) * (values.ndim - 1))
+        total = total + weight * values[index]
+    return total
+
+
+def _fixed(name: str, weights: Weights, points: int) -> Array:
+    """Fixed weights as a column, shape ``(points, 1)``."""
+    vector = arguments.vector(name, weights, length=points)
+    if not arguments.holds(
+        lambda vector: (vector >= 0) & (jnp.abs(jnp.sum(vector) - 1) <= _ROUNDING), vector
+    ):
+        raise ValueError(f"{name} must be non-negative and sum to 1; got {weights}.")
+    return vector[:, None]

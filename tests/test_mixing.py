@@ -60,7 +60,8 @@ def test_drawn_weights_follow_the_dirichlet_law(points, concentration):
     np.testing.assert_allclose(targets, 1.0, atol=1e-12)
     law = stats.beta(concentration, (points - 1) * concentration)
     assert stats.kstest(np.diag(x), law.cdf).pvalue > 1e-3
-    assert stats.kstest(np.diag(x), stats.beta(concentration, concentration + 1).cdf).pvalue < 1e-3
+    other = stats.beta(concentration, points * concentration)
+    assert stats.kstest(np.diag(x), other.cdf).pvalue < 1e-3
 
 
 def test_one_weight_for_the_batch():

@@ -107,7 +107,7 @@ def test_perceptron_is_its_layers():
     net = models.MLP(hidden=(5, 4), outputs=3, activation=jnp.tanh)
     x = np.random.default_rng(0).normal(size=(6, 2, 2)).astype(np.float32)
     tree = net.init(jax.random.key(0), x)
-    layers = [tree["params"][f"Dense_{i}"] for i in range(3)]
+    layers = [jax.tree.map(np.asarray, tree["params"][f"Dense_{i}"]) for i in range(3)]
     assert [layer["kernel"].shape for layer in layers] == [(4, 5), (5, 4), (4, 3)]
     found = x.reshape(6, 4)
     for layer in layers[:-1]:

@@ -71,7 +71,7 @@ def wide_data(
 
 
 def square_data(
-    *, n: int = 1000, d: int = 1000, width: int = 100, steps: int = 200, repeats: int = 5
+    *, n: int = 1000, d: int = 1000, width: int = 100, steps: int = 200, repeats: int = 12
 ) -> list[Row]:
     """As many dimensions as samples, where Gram coordinates have about half the arithmetic."""
     p, x, y = problem(n, d, width)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from theory.mixup import features, features_data, features_noise, features_runs
 from theory.mixup.features import State
@@ -169,6 +170,69 @@ def test_weights_at_the_ends_are_diagonal():
     np.testing.assert_allclose(middle, middle.T, atol=1e-15)
 
 
+# Random mixing weights.
+
+
+def test_random_weights_are_the_average_of_explicit_ones():
+    data, _, _, state = explicit()
+    lam_x, lam_y = jnp.array([0.55, 0.7, 0.95]), jnp.array([0.6, 0.5, 0.9])
+    shares = jnp.array([0.5, 0.2, 0.3])
+    step = jax.jit(features.mixup_step)
+    after, loss = step(state, data, 0.1, 4.0, lam_x, lam_y, shares)
+
+    @jax.jit
+    def alone(x, y):
+        gaps = features.mixed_gaps(state, data, x)
+        return features.mixup_weights(gaps, data.target, x, y)
+
+    # The averaged weights of explicit pairs, in numpy, and their step.
+    total, losses = 0.0, 0.0
+    for share, x, y in zip(np.asarray(shares), lam_x, lam_y, strict=True):
+        total += share * np.asarray(alone(x, y))
+        single = step(state, data, 0.1, 4.0, x, y)
+        losses += share * float(single[1])
+    z = np.asarray(state.q) + np.einsum("krf,ipf->krip", state.a, data.coef)
+    force = np.einsum("ij,krjp->krip", total, z) * 2 / N**2
+    force[1] *= -1
+    wanted = np.asarray(state.a) + 0.1 * np.einsum("krip,ipf->krf", force, data.coef)
+    np.testing.assert_allclose(after.a, wanted, rtol=0, atol=1e-14)
+    wanted = np.asarray(state.q) + 0.1 * 4.0 * force * np.asarray(data.noise_mask)
+    np.testing.assert_allclose(after.q, wanted, rtol=0, atol=1e-14)
+    assert float(loss) == pytest.approx(losses, abs=1e-14)
+    # One pair of weights is that pair; a run hands its weights on.
+    one = step(state, data, 0.1, 4.0, lam_x[2:], lam_y[2:], jnp.ones(1))
+    for found, plain in zip(jax.tree.leaves(one), jax.tree.leaves(single), strict=True):
+        np.testing.assert_allclose(found, plain, rtol=1e-14, atol=1e-15)
+    run = jax.jit(features_runs.run, static_argnums=(2, 7))
+    end, _ = run(state, data, (("mixup", 1),), 0.1, 4.0, lam_x, lam_y, 1, shares)
+    np.testing.assert_allclose(end.a, after.a, rtol=1e-14)
+
+
+@pytest.mark.parametrize("concentration", [0.3, 0.5, 1.0, 2.5])
+def test_nodes_of_beta_weights_are_those_of_gauss_and_jacobi(concentration):
+    lam, shares = features_runs.beta_nodes(concentration, 4)
+    roots, weights = special.roots_jacobi(8, concentration - 1, concentration - 1)
+    np.testing.assert_allclose(lam, (1 + roots[4:]) / 2, rtol=1e-13)
+    np.testing.assert_allclose(shares, 2 * weights[4:] / weights.sum(), rtol=1e-12)
+    variance = 1 / (4 * (2 * concentration + 1))
+    assert float(shares @ (lam - 0.5) ** 2) == pytest.approx(variance, rel=1e-13)
+
+
+def test_nodes_of_beta_weights_average_the_loss_of_random_ones():
+    data, _, _, state = explicit()
+    loss = jax.jit(lambda *weights: features.mixup_step(state, data, 0.1, 15.0, *weights)[1])
+    few, many = (
+        loss(lam, lam, shares)
+        for lam, shares in (features_runs.beta_nodes(0.4, k) for k in (5, 40))
+    )
+    assert float(few) == pytest.approx(float(many), rel=1e-6)
+    draws = jax.random.beta(KEY, 0.4, 0.4, (4000,))
+    losses = jax.jit(jax.vmap(lambda lam: loss(lam, lam)))(draws)
+    assert float(many) == pytest.approx(
+        float(np.mean(losses)), abs=float(5 * np.std(losses) / len(draws) ** 0.5)
+    )
+
+
 # Starts.
 
 
@@ -242,6 +306,11 @@ def test_runs_are_steps_and_records_are_of_their_states():
         ({"noise": jnp.ones((8, 3))}, "noise must be an energy or a Gram tensor of shape"),
         ({"lam_x": 1.2}, "lam_x must be in [0, 1]; got 1.2"),
         ({"lam_y": -0.1}, "lam_y must be in [0, 1]; got -0.1"),
+        ({"shares": jnp.ones(1)}, "lam_x must"),
+        (
+            {"shares": jnp.ones(2), "lam_x": jnp.ones(2), "lam_y": jnp.ones(3)},
+            "lam_y must have length 2; got 3",
+        ),
     ],
 )
 def test_wrong_runs_are_named(changes, words, rejects):
@@ -250,6 +319,13 @@ def test_wrong_runs_are_named(changes, words, rejects):
     valid = {"schedule": (("mixup", 2),), "lr": 0.1, "noise": 4.0, "lam_x": 0.7, "lam_y": 0.7}
     with rejects(words):
         features_runs.run(start, data, **(valid | changes))
+
+
+def test_wrong_nodes_are_named(rejects):
+    with rejects("concentration must be in (0, inf); got 0.0"):
+        features_runs.beta_nodes(0.0, 3)
+    with rejects("num_nodes must be at least 1; got 0"):
+        features_runs.beta_nodes(1.0, 0)
 
 
 def test_wrong_starts_and_noise_are_named(rejects):

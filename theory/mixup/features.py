@@ -37,6 +37,8 @@ from theory.mixup.features_data import PatchData, Scalar
 # Noise of a data set: its energy s^2 where noise patches are orthogonal and of one norm s (ideal),
 # else their Gram tensor.
 Noise = int | float | Float[Array, ""] | Float[Array, "n P n P"]
+# A mixing weight, or several.
+Weight = Scalar | Float[Array, "k"]
 
 
 @struct.dataclass
@@ -170,9 +172,17 @@ def standard_step(
 
 
 def mixup_step(
-    state: State, data: PatchData, lr: Scalar, noise: Noise, lam_x: Scalar, lam_y: Scalar
+    state: State,
+    data: PatchData,
+    lr: Scalar,
+    noise: Noise,
+    lam_x: Weight,
+    lam_y: Weight,
+    shares: Float[Array, "k"] | None = None,
 ) -> tuple[State, Float[Array, ""]]:
     r"""One step of full-batch descent on all mixed pairs, :math:`c_k = \pm(2/n^2)\, S Z_k`.
+
+    Random mixing weights enter by their law: S is its mean over k pairs of weights.
 
     Args:
       state: where to step from.
@@ -181,24 +191,38 @@ def mixup_step(
       noise: as for :func:`standard_step`.
       lam_x: weight of the first sample's input, in [0, 1].
       lam_y: weight of its label, in [0, 1]; both weights 1 (or both 0) give the standard step.
+      shares: probabilities of k pairs of weights, non-negative of sum 1, where ``lam_x`` and
+        ``lam_y`` have the shape ``(k,)``; see :func:`theory.mixup.features_runs.beta_nodes`.
 
     Returns:
       The next state and the mean loss over the pairs before the step.
 
     Raises:
-      ValueError: as :func:`standard_step`, and for weights outside [0, 1].
+      ValueError: as :func:`standard_step`, and for weights outside [0, 1] or of another shape than
+        their shares.
 
     Source: [derived].
     """
     z = preactivations(state, data)
-    lam_x, lam_y = _weights(lam_x, lam_y)
     rows = _rows(z)
-    gaps = _pair_gaps(rows, lam_x)
-    n = gaps.shape[0]
-    forces = 2 / n**2 * _signed(mixup_weights(gaps, data.target, lam_x, lam_y) @ rows)
-    m, patches = z.shape[1], z.shape[3]
+
+    def pairs(lam_x: Scalar, lam_y: Scalar) -> tuple[Array, Array]:
+        gaps = _pair_gaps(rows, lam_x)
+        weights = mixup_weights(gaps, data.target, lam_x, lam_y)
+        return weights, jnp.mean(jax.nn.softplus(gaps) - _mixed_target(data.target, lam_y) * gaps)
+
+    if shares is None:
+        weights, loss = pairs(*_weights(lam_x, lam_y))
+    else:
+        shares = arguments.vector("shares", shares)
+        nodes = (
+            arguments.vector(name, lam, length=shares.shape[0])
+            for name, lam in (("lam_x", lam_x), ("lam_y", lam_y))
+        )
+        weights, loss = (jnp.tensordot(shares, each, axes=1) for each in jax.vmap(pairs)(*nodes))
+    n, m, patches = data.y.shape[0], z.shape[1], z.shape[3]
+    forces = 2 / n**2 * _signed(weights @ rows)
     force = forces.reshape(2, n, m, patches).swapaxes(1, 2)
-    loss = jnp.mean(jax.nn.softplus(gaps) - _mixed_target(data.target, lam_y) * gaps)
     return _move(state, data, force, lr, noise), loss
 
 

@@ -8,6 +8,7 @@ weights 1 from then on.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from jaxtyping import Float
 
 from theory import arguments
 from theory.mixup import features
-from theory.mixup.features import Noise, State
+from theory.mixup.features import Noise, State, Weight
 from theory.mixup.features_data import PatchData, Scalar
 
 KINDS = ("standard", "mixup")
@@ -46,9 +47,10 @@ def run(
     schedule: Sequence[tuple[str, int]],
     lr: Scalar,
     noise: Noise,
-    lam_x: Scalar = 1.0,
-    lam_y: Scalar = 1.0,
+    lam_x: Weight = 1.0,
+    lam_y: Weight = 1.0,
     record_every: int = 1,
+    shares: Float[Array, "k"] | None = None,
 ) -> tuple[State, Trace]:
     """Train through phases of standard and Mixup steps.
 
@@ -61,6 +63,8 @@ def run(
       lam_x: weight of inputs in Mixup phases, traced.
       lam_y: weight of labels there, traced.
       record_every: steps between records; divides the steps of every phase. Static.
+      shares: probabilities of several mixing weights, as for
+        :func:`theory.mixup.features.mixup_step`.
 
     Returns:
       The last state and the records at steps ``0, record_every, ...`` to the end.
@@ -81,7 +85,7 @@ def run(
                 f"schedule must have steps in multiples of record_every, {record_every}; "
                 f"got {steps}."
             )
-        step = _stepper(kind, data, lr, noise, lam_x, lam_y)
+        step = _stepper(kind, data, lr, noise, (lam_x, lam_y, shares))
 
         # Losses of steps between the records are not used; the compiler leaves them out.
         def block(state: State, at: Array, step: Callable = step) -> tuple[State, Trace]:
@@ -98,17 +102,47 @@ def run(
     return state, jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *traces)
 
 
+def beta_nodes(concentration: Scalar, num_nodes: int) -> tuple[Array, Array]:
+    r"""Mixing weights :math:`\lambda \sim \mathrm{Beta}(c, c)`, of inputs and labels, as nodes.
+
+    Gauss-Jacobi quadrature with 2k nodes, of which those in [1/2, 1] are kept at twice their
+    weight: :math:`\lambda` and :math:`1-\lambda` train alike, as all ordered pairs are mixed. Means
+    of polynomials of degree below 4k in :math:`\lambda` that are symmetric about 1/2 are exact.
+
+    Args:
+      concentration: c, positive; 1 is uniform. Traced.
+      num_nodes: k, static.
+
+    Returns:
+      Nodes in (1/2, 1) and their shares, which sum to 1, shapes ``(k,)``.
+
+    Raises:
+      ValueError: for numbers outside these ranges.
+    """
+    arguments.scalar("concentration", concentration, low=0.0, open_low=True)
+    total = 2 * arguments.integer("num_nodes", num_nodes)
+    # Recurrence of the orthogonal polynomials (Golub and Welsch); the first one is simplified, as
+    # its numerator and denominator vanish together at c = 1/2.
+    power = 2 * (jnp.asarray(concentration, float) - 1)
+    j = jnp.arange(2.0, total)
+    later = j * (j + power) / ((2 * j + power - 1) * (2 * j + power + 1))
+    side = jnp.sqrt(jnp.concatenate([1 / (3 + power)[None], later]))
+    nodes, vectors = jnp.linalg.eigh(jnp.diag(side, 1) + jnp.diag(side, -1))
+    shares = 2 * vectors[0, num_nodes:] ** 2
+    return (1 + nodes[num_nodes:]) / 2, shares / jnp.sum(shares)
+
+
 def noise_square(q: Float[Array, "2 m n P"], data: PatchData) -> Float[Array, ""]:
     """Mean over the noise patches of the sum of q^2 over all filters of both classes."""
     return jnp.sum(q**2) / jnp.sum(data.noise_mask)
 
 
 def _stepper(
-    kind: str, data: PatchData, lr: Scalar, noise: Noise, lam_x: Scalar, lam_y: Scalar
+    kind: str, data: PatchData, lr: Scalar, noise: Noise, weights: tuple[Any, ...]
 ) -> Callable[[State], tuple[State, Array]]:
     if kind == "standard":
         return lambda state: features.standard_step(state, data, lr, noise)
-    return lambda state: features.mixup_step(state, data, lr, noise, lam_x, lam_y)
+    return lambda state: features.mixup_step(state, data, lr, noise, *weights)
 
 
 def _record(state: State, data: PatchData, at: Array, loss: Array) -> Trace:

@@ -1,0 +1,1 @@
+"""Mixup: learning rare features, last-layer geometry, calibration."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 STEMS = {
     "perturbation.wide": "sims.perturbation.wide",
     "perturbation.orthogonal": "sims.perturbation.orthogonal",
+    "mixup.features": "sims.mixup.features",
+    "mixup.collapse": "sims.mixup.collapse",
 }
 
 

@@ -14,6 +14,7 @@ STEMS = {
     "perturbation.orthogonal": "sims.perturbation.orthogonal",
     "mixup.features": "sims.mixup.features",
     "mixup.collapse": "sims.mixup.collapse",
+    "mixup.calibration": "sims.mixup.calibration",
 }
 
 

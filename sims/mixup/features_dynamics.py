@@ -1,0 +1,310 @@
+r"""Studies ``dynamics`` and ``gaussian``: training from one start with and without Mixup.
+
+``dynamics`` has ideal noise and follows both trainings in time, with what the conservation law of
+standard training says of their ends. ``gaussian`` has noise patches of law
+:math:`N(0, (s^2/d) I)`, which overlap, and counts errors on fresh samples with fresh noise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from sims.experiment import traced
+from sims.mixup import features_patches as patches
+from sims.mixup.features_patches import FEATURES, KINDS, PatchConfig
+from theory import arguments
+from theory.mixup import (
+    features,
+    features_data,
+    features_laws,
+    features_learning_theorems,
+    features_noise,
+    features_runs,
+)
+from theory.mixup.features import State
+from theory.mixup.features_data import PatchData
+
+LAWS = ("fixed", "beta")
+# Steps of the flow and its horizon, over which features grow by factors of e^5.
+FLOW_STEPS, FLOW_TIMES = (0.2, 0.1), 300
+# [measured] Ratios agree with those of 16 nodes to 1e-4.
+_NODES = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DynamicsConfig(PatchConfig):
+    """Standard training and Mixup, recorded every ``record_every`` steps.
+
+    ``law`` says which Mixup: "fixed" weights ``lam_x`` and ``lam_y``, or "beta", the same random
+    weight for inputs and labels, Beta with both parameters ``concentration``, by its mean over all
+    pairs. ``concentration`` counts for "beta" alone, the weights for "fixed" alone.
+    """
+
+    law: str = "fixed"
+    lam_x: float = traced(0.7)
+    lam_y: float = traced(0.7)
+    concentration: float = traced(1.0)
+    steps: int = 2500
+    record_every: int = 25
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        arguments.choice("law", self.law, LAWS)
+        patches.weights(self.lam_x, self.lam_y)
+        arguments.number("concentration", self.concentration, low=0.0, open_low=True)
+        patches.multiple("steps", self.steps, self.record_every, "record_every")
+
+
+DYNAMICS_DIMS = {
+    "loss": ("kind", "step"),
+    "signal_gap": ("kind", "step", "feature"),
+    "noise_square": ("kind", "step"),
+    "rare_error": ("kind", "step"),
+    "common_error": ("kind", "step"),
+    "ratio": ("kind", "step"),
+    "train_error": ("kind",),
+    "growth": ("kind", "feature"),
+    "memorised": ("kind", "feature"),
+    "memorised_spread": ("kind",),
+    "frozen_slack": (),
+    "flow_gap": ("dt",),
+    "flow_control": (),
+}
+
+
+def dynamics_coords(config: DynamicsConfig) -> dict[str, list]:
+    """Values along each axis of the results."""
+    return {
+        "kind": list(KINDS),
+        "step": list(range(0, config.steps + 1, config.record_every)),
+        "feature": list(FEATURES),
+        "dt": list(FLOW_STEPS),
+    }
+
+
+def simulate_dynamics(
+    key: Array, config: DynamicsConfig, inputs: dict[str, Array]
+) -> dict[str, Array]:
+    r"""Both trainings from one start, in float64.
+
+    - ``loss``, ``signal_gap``, ``noise_square``: before each recorded step, over the kinds;
+    - ``rare_error``, ``common_error``, ``ratio``: by the closed forms, fresh noise neglected;
+    - ``train_error``: share of training samples on the wrong side at the end;
+    - ``growth``, ``memorised``: log growth of each feature, mean over filters of its class, and
+      :math:`(1/s^2) \sum_i \nu_{if} G_{ki}`, to which the flow's is equal;
+    - ``memorised_spread``: standard deviation within a sample, over its noise patches and the
+      filters of its class, of the log growth of noise; 0 for standard training;
+    - ``frozen_slack``: how far below its bound the growth of the rare features stayed in standard
+      training, in logarithms, least over filters;
+    - ``flow_gap``: largest error of the conservation law along the standard flow, for two lengths
+      of Runge-Kutta steps, and ``flow_control`` the same with twice the noise energy.
+    """
+    data, at = patches.start(key, config)
+    energy = config.noise_energy
+    shares, lam_x, lam_y = None, config.lam_x, config.lam_y
+    if config.law == "beta":
+        lam_x, shares = features_runs.beta_nodes(config.concentration, _NODES)
+        lam_y = lam_x
+    ends, traces = zip(
+        *(
+            features_runs.run(
+                at,
+                data,
+                ((kind, config.steps),),
+                config.lr,
+                energy,
+                lam_x,
+                lam_y,
+                config.record_every,
+                shares,
+            )
+            for kind in KINDS
+        ),
+        strict=True,
+    )
+    trace = jax.tree.map(lambda *leaves: jnp.stack(leaves), *traces)
+    end = jax.tree.map(lambda *leaves: jnp.stack(leaves), *ends)
+    growth, memorised, spread = jax.vmap(lambda state: _law(at, state, data, energy))(end)
+    return {
+        "loss": trace.loss,
+        "signal_gap": trace.signal_gap,
+        "noise_square": trace.noise_square,
+        **patches.errors(trace.signal_gap, config),
+        "train_error": jax.vmap(lambda state: patches.train_error(state, data))(end),
+        "growth": jnp.mean(growth, axis=1),
+        "memorised": memorised,
+        "memorised_spread": spread,
+        "frozen_slack": _frozen_slack(growth[0], memorised[0], config),
+        **_flow(at, data, energy),
+    }
+
+
+def _own(values: Array) -> Array:
+    """Of ``(2, ..., 4)`` what filters have of their own class's features, ``(..., 4)``."""
+    return jnp.where(jnp.arange(4) % 2 == 0, values[0], values[1])
+
+
+def _law(
+    first: State, last: State, data: PatchData, energy: Array | float
+) -> tuple[Array, Array, Array]:
+    """Log growth of features by filter, what noise says of it, and how unequal noise grew."""
+    grown = _own(jnp.log(jnp.abs(last.a)) - jnp.log(jnp.abs(first.a)))
+    noise = features_laws.noise_growth(first, last, data)
+    memorised = _own(noise @ data.power / energy)
+    own = jnp.arange(2)[:, None] == data.y[None, :]
+    used = (data.noise_mask[None, None] > 0) & own[:, None, :, None]
+    logs = jnp.log(jnp.where(used, jnp.abs(last.q), 1)) - jnp.log(
+        jnp.where(used, jnp.abs(first.q), 1)
+    )
+    deviation = jnp.where(used, logs - noise[:, None, :, None], 0)
+    spread = jnp.sqrt(jnp.sum(deviation**2) / (first.q.shape[1] * jnp.sum(used)))
+    return grown, memorised, spread
+
+
+def _frozen_slack(growth: Array, memorised: Array, config: DynamicsConfig) -> Array:
+    """Bound minus growth of the rare features: A2 for descent, with its factor kappa."""
+    kappa = features_laws.memorization_factor(config.lr, config.noise_energy, config.n)
+    return jnp.min((kappa * memorised[None, :] - growth)[:, 2:])
+
+
+def _flow(at: State, data: PatchData, energy: Array | float) -> dict[str, Array]:
+    """Error of the law along the flow up to one horizon, for each length of steps."""
+    coarse, fine = FLOW_STEPS
+
+    def leg(state: State, dt: float) -> State:
+        return features_learning_theorems.standard_flow(
+            state, data, energy, dt=dt, steps=FLOW_TIMES, field=features.standard_step
+        )
+
+    def gap(state: State, factor: float = 1.0) -> Array:
+        residual = features_laws.conservation_residual(at, state, data, factor * energy)
+        return jnp.max(jnp.abs(residual))
+
+    # Legs of one length, so that the flow is compiled once.
+    def after(carry: State, dt: Array) -> tuple[State, State]:
+        state = leg(carry, dt)
+        return state, state
+
+    lengths = jnp.array([fine] * round(coarse / fine))
+    slow, _ = jax.lax.scan(after, at, lengths)
+    fast = leg(at, coarse)
+    return {
+        "flow_gap": jnp.stack([gap(fast), gap(slow)]),
+        "flow_control": gap(slow, 2.0),
+    }
+
+
+# Noise that overlaps -----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GaussianConfig(PatchConfig):
+    """Gaussian noise in ``dim`` dimensions, ``num_test`` fresh rare samples."""
+
+    dim: int = 2000
+    lam_x: float = traced(0.7)
+    lam_y: float = traced(0.7)
+    steps: int = 1500
+    num_test: int = 2000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        patches.weights(self.lam_x, self.lam_y)
+        arguments.integer("steps", self.steps)
+        if arguments.integer("num_test", self.num_test, low=2) % 2:
+            raise ValueError(f"num_test must be even, as many of each class; got {self.num_test}.")
+        # Else noise patches are linearly dependent, and filters cannot be recovered from them.
+        noise_patches = self.n * (self.num_patches - 1 - self.num_feature_noise)
+        arguments.integer("dim", self.dim, low=4 + noise_patches)
+
+
+GAUSSIAN_DIMS = {
+    "signal_gap": ("kind", "feature"),
+    "rare_error": ("kind",),
+    "common_error": ("kind",),
+    "ratio": ("kind",),
+    "train_error": ("kind",),
+    "fresh_error": ("kind",),
+    "fresh_std": ("kind",),
+}
+
+
+def gaussian_coords(config: GaussianConfig) -> dict[str, list]:
+    """Values along each axis of the results."""
+    return {"kind": list(KINDS), "feature": list(FEATURES)}
+
+
+def simulate_gaussian(
+    key: Array, config: GaussianConfig, inputs: dict[str, Array]
+) -> dict[str, Array]:
+    """Both trainings on overlapping noise, and errors on fresh samples, in float64.
+
+    - ``signal_gap``, ``rare_error``, ``common_error``, ``ratio``: at the end, by the closed forms;
+    - ``train_error``: share of training samples on the wrong side;
+    - ``fresh_error``: share of fresh rare samples, with their noise, on the wrong side;
+    - ``fresh_std``: standard deviation of what their noise adds to the difference of the logits.
+
+    Fresh noise is drawn by the exact joint law of its inner products with the filters.
+    """
+    key_data, key_noise, key_filters, key_fresh = jax.random.split(key, 4)
+    data = patches.draw_data(key_data, config)
+    vectors = features_noise.gaussian_noise(key_noise, data, config.dim, config.noise_energy)
+    gram = features_noise.noise_gram(vectors, vectors)
+    filters = config.init_scale * jax.random.normal(key_filters, (2, config.width, config.dim))
+    off = filters[..., 4:]
+    at = State(a=filters[..., :4], q=features_noise.inner_products(off, vectors))
+
+    def judge(state: State) -> dict[str, Array]:
+        gap = features.signal_gap(state.a)
+        fresh = fresh_gaps(key_fresh, state.a, features_noise.lift(off, state.q, vectors), config)
+        return {
+            "signal_gap": gap,
+            **patches.errors(gap, config),
+            "train_error": patches.train_error(state, data),
+            **fresh,
+        }
+
+    found = [
+        judge(
+            features_runs.run(
+                at,
+                data,
+                ((kind, config.steps),),
+                config.lr,
+                gram,
+                config.lam_x,
+                config.lam_y,
+                config.steps,
+            )[0]
+        )
+        for kind in KINDS
+    ]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
+
+
+def fresh_gaps(key: Array, a: Array, filters: Array, config: GaussianConfig) -> dict[str, Array]:
+    """Errors on fresh rare samples of filters known off the features too, shape (2, m, e)."""
+    key_coins, key_noise = jax.random.split(key)
+    n, b = config.num_test, config.num_feature_noise
+    fresh = features_data.assemble(
+        y=(jnp.arange(n) >= n // 2).astype(jnp.int32),
+        rare=jnp.ones(n, bool),
+        coins=jax.random.bernoulli(key_coins, 0.5, (n, b)).astype(jnp.int32),
+        order=jnp.broadcast_to(jnp.arange(config.num_patches), (n, config.num_patches)),
+        alpha=config.alpha,
+    )
+    flat = filters.reshape(-1, filters.shape[2])
+    factor = jnp.linalg.cholesky(flat @ flat.T * (config.noise_energy / config.dim))
+    normal = jax.random.normal(key_noise, (factor.shape[0], n * config.num_patches))
+    q = (factor @ normal).reshape(*filters.shape[:2], n, config.num_patches)
+    state = State(a=a, q=q * fresh.noise_mask[None, None])
+    gaps = features.output_gaps(state, fresh)
+    added = jnp.sum(state.q**2, axis=(1, 3))
+    return {
+        "fresh_error": jnp.mean(jnp.where(fresh.y == 0, gaps < 0, gaps > 0), dtype=gaps.dtype),
+        "fresh_std": jnp.std(added[0] - added[1]),
+    }

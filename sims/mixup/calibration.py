@@ -32,7 +32,7 @@ Cells = dict[str, tuple[Any, int]]
 
 _KS = (2, 4, 10, 50, 100, 1000)
 _GROWTH = tuple(sorted({2 * round(value / 2) for value in np.geomspace(2, 1e4, 41)}))
-_SCALES = tuple(round(float(value), 6) for value in (*np.geomspace(0.25, 32, 36), 40.0, 56.0, 80.0))
+_SCALES = tuple(sorted({40.0, *(round(float(s), 6) for s in np.geomspace(0.25, 80, 60))}))
 _NOISES = (0.0, 0.25, 0.5)
 
 

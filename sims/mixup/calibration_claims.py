@@ -14,6 +14,7 @@ import numpy as np
 
 from sims.experiment import Claim, Run, StemResults
 from sims.mixup import calibration_network_claims
+from sims.mixup.calibration_network_claims import standard_error
 from theory.mixup import calibration_pairs
 
 # Expected KL and its largest pointwise value for mixup, and of the best temperature at k = 100.
@@ -159,7 +160,7 @@ def _sample(results: StemResults) -> Iterator[Claim]:
             expected=float(least),
             tolerance=0.1,
             measured=float(values["ts"].mean()),
-            note=f"s.e. {_error(values['ts']):.3f}; replication {ts:.4g}",
+            note=f"{standard_error(values['ts'])}; replication {ts:.4g}",
         )
         yield Claim(
             name=f"sample, k = {k}, alpha = {alpha:g}: mixup",
@@ -167,13 +168,8 @@ def _sample(results: StemResults) -> Iterator[Claim]:
             expected=0.12,
             tolerance=0.08,
             measured=float(values["mixup"].mean()),
-            note=f"s.e. {_error(values['mixup']):.3f}; replication {mixup:.4g}",
+            note=f"{standard_error(values['mixup'])}; replication {mixup:.4g}",
         )
-
-
-def _error(values: np.ndarray) -> float:
-    """Standard error of a mean over seeds."""
-    return float(values.std(ddof=1) / len(values) ** 0.5)
 
 
 def _midpoint(results: StemResults) -> Iterator[Claim]:

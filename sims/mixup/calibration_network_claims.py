@@ -58,6 +58,13 @@ def scores(run: Run, name: str, points: int) -> np.ndarray:
     return run.arrays[name][:, run.coords["points"].index(points)]
 
 
+def standard_error(values: np.ndarray) -> str:
+    """The standard error of a mean over seeds, in words."""
+    if len(values) < 2:
+        return "one seed"
+    return f"s.e. {values.std(ddof=1) / len(values) ** 0.5:.3f}"
+
+
 def _is_long(run: Run, epochs: int = _EPOCHS) -> bool:
     """Networks trained for a few epochs are not worth a verdict."""
     return run.config.epochs >= epochs
@@ -85,7 +92,7 @@ def _gauss(run: Run) -> Iterator[Claim]:
     mu, where = run.config.mu, f"gauss, {run.label}"
     yield from _bayes(run)
     judged = run.config.epochs == _EPOCHS and len(run.seeds) >= 5
-    other = "" if judged else f"{run.config.epochs} epochs, not {_EPOCHS}"
+    other = "" if judged else f"; {run.config.epochs} epochs, {len(run.seeds)} seeds"
     for points, (raw, exact) in GAUSS.get(mu, {}).items():
         if points not in run.coords["points"]:
             continue
@@ -100,7 +107,7 @@ def _gauss(run: Run) -> Iterator[Claim]:
                 tolerance=tolerance,
                 measured=mean(run, score, points),
                 kind="close" if judged else "context",
-                note=other,
+                note=standard_error(scores(run, score, points)) + other,
             )
     raw = {points: mean(run, "nll_raw", points) for points in run.coords["points"]}
     if mu <= 0.05:
@@ -212,7 +219,7 @@ def _images(run: Run) -> Iterator[Claim]:
         expected=0.0,
         measured=float(gap.mean()),
         kind="context" if not enough else "at_most" if noise == 0 else "at_least",
-        note=f"s.e. {gap.std(ddof=1) / len(gap) ** 0.5:.3f}" if len(gap) > 1 else "one seed",
+        note=standard_error(gap),
     )
     table = DIGITS.get(noise) if digits else None
     if table is None:

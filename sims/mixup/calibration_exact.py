@@ -148,7 +148,7 @@ def _scan(overlap: Array, k: Array) -> Array:
     coarse = jnp.linspace(0, _HEIGHT, _SCAN)
     step = _HEIGHT / (_SCAN - 1)
     best = coarse[jnp.argmin(cost(jnp.broadcast_to(coarse, (*shape, _SCAN))), axis=-1)]
-    fine = best[..., None] + jnp.linspace(-step, step, _SCAN)
+    fine = best[..., None] + jnp.broadcast_to(jnp.linspace(-step, step, _SCAN), (*shape, _SCAN))
     return jnp.min(cost(jnp.maximum(fine, 0)), axis=-1)
 
 

@@ -159,7 +159,7 @@ def _gauss(run: Run) -> Iterator[Claim]:
         PUBLISHED.get(mu, ()), (1, 5), ("nll_exact", "nll_raw"), strict=False
     ):
         yield Claim(
-            name=f"{where}, {mixture(points)}: NLL {'after the exact fit' * (points == 1)}".strip(),
+            name=f"{where}, {mixture(points)}: published NLL{' with temperature' * (points == 1)}",
             source="[paper] a residual network",
             expected=value,
             measured=mean(run, score, points),

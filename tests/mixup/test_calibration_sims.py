@@ -1,0 +1,421 @@
+"""The stem mixup.calibration: population, rays, samples, networks, claims."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import optimize, special
+
+from sims import compute, data
+from sims.experiment import StemResults
+from sims.mixup import (
+    calibration,
+    calibration_claims,
+    calibration_gauss,
+    calibration_images,
+    calibration_network_claims,
+    calibration_networks,
+)
+from sims.mixup.calibration_exact import MidpointConfig, PopulationConfig
+from sims.mixup.calibration_gauss import GaussConfig
+from sims.mixup.calibration_images import ImageConfig
+from sims.mixup.calibration_samples import SampleConfig
+from tests import figure_checks
+from theory.mixup import calibration_pairs
+
+STUDIES = {study.name: study for study in calibration.EXPERIMENT.studies}
+POPULATION, _ = STUDIES["population"].cells["smoke"]["pairs"]
+RAYS, _ = STUDIES["midpoint"].cells["smoke"]["rays"]
+GAUSS = GaussConfig(
+    mu=1.0, d=12, num_train=64, num_calibration=30, num_test=40, batch=16, hidden=4, epochs=30,
+    points=(1, 3),
+)  # fmt: skip
+
+
+def run(study, config, seed=0):
+    inputs = compute.load_inputs(STUDIES[study], config)
+    checksum = inputs.checksum if inputs else None
+    return compute.results(STUDIES[study], config, [seed], checksum)[0]
+
+
+@pytest.fixture(scope="module")
+def population():
+    return run("population", POPULATION)
+
+
+@pytest.fixture(scope="module")
+def rays():
+    return run("midpoint", RAYS)
+
+
+# Population and rays -----------------------------------------------------------------------------
+
+
+def test_best_temperatures_by_minimising_over_explicit_distributions(population):
+    for k, alpha in ((2, 0.25), (10, 0.5), (100, 0.9)):
+        overlap = 1 - alpha
+        logits = np.zeros(k)
+        logits[0] = 1.0
+        shared, alone = np.zeros(k), np.zeros(k)
+        shared[:2], alone[0] = 0.5, 1.0
+
+        def cost(beta, shared=shared, alone=alone, logits=logits, overlap=overlap):
+            log_probs = special.log_softmax(beta * logits)
+            costs = [np.sum(special.xlogy(p, p)) - np.sum(p * log_probs) for p in (shared, alone)]
+            return overlap * costs[0] + (1 - overlap) * costs[1]
+
+        best = optimize.minimize_scalar(cost, bounds=(0, 30), method="bounded")
+        row, column = POPULATION.ks.index(k), POPULATION.alphas.index(alpha)
+        assert population["ts"][row, column] == pytest.approx(best.fun, abs=1e-9)
+        assert population["uniform"][row, column] == pytest.approx(cost(0.0), abs=1e-12)
+    assert abs(population["ts"] - population["ts_scan"]).max() < 4e-9
+
+
+def test_predictions_on_a_pair_cost_what_the_curves_say(population):
+    alpha, k = POPULATION.alpha, POPULATION.k
+    u = np.array(STUDIES["population"].coords(POPULATION)["place"]) * (1 + alpha)
+    density = np.where((u >= alpha) & (u <= 1), 1.0, 0.5)
+    truth = np.stack([population["truth_left"], 1 - population["truth_left"]])
+    mixed = np.stack([population["mixup_left"], 1 - population["mixup_left"]])
+    scaled = np.stack([population["ts_left"], population["ts_right"]])
+    column = POPULATION.alphas.index(alpha)
+    for predicted, expected in (
+        (mixed, population["mixup"][column]),
+        (scaled, population["ts"][POPULATION.ks.index(k), column]),
+    ):
+        costs = special.rel_entr(truth, predicted) + predicted - truth
+        # Generalised KL less the masses: plain KL, also where the pair's masses are below 1.
+        costs = (costs + truth - predicted).sum(axis=0)
+        assert (costs @ density) / density.sum() == pytest.approx(expected, abs=1e-3)
+    # The other k - 2 classes get what the pair does not.
+    sure = 1 - (1 - alpha) / 2
+    np.testing.assert_allclose(scaled.sum(axis=0), sure + (1 - sure) / (k - 1), rtol=1e-12)
+
+
+def test_midpoint_losses_by_a_plain_average(rays):
+    row, column = 2, RAYS.scales.index(40.0)
+    a1, a2 = RAYS.firsts[row] * 40, RAYS.seconds[row] * 40
+    beta = 0.25 + 0.5 * (np.arange(400) + 0.5) / 400
+    score = beta * a1 + (1 - beta) * a2
+    k = RAYS.k
+    logits = np.zeros((400, 400, k))
+    logits[..., 0], logits[..., 1] = score[:, None] / 2, score[None, :] / 2
+    apart = special.logsumexp(logits, axis=-1) - (logits[..., 0] + logits[..., 1]) / 2
+    alike = np.logaddexp((score[:, None] + score[None, :]) / 2, np.log(k - 1))
+    alike = alike - (score[:, None] + score[None, :]) / 2
+    expected = (1 - 1 / k) * apart.mean() + alike.mean() / k
+    assert rays["midpoint"][row, column] == pytest.approx(expected, rel=1e-4)
+    single = np.log1p((k - 1) * np.exp(-score)).mean()
+    assert rays["single"][row, column] == pytest.approx(single, rel=1e-2)
+
+
+# Samples -----------------------------------------------------------------------------------------
+
+
+def test_a_finite_sample_by_loops():
+    config = SampleConfig(k=4, alphas=(0.3, 1.0), per_class=5, num_test=30, num_places=10)
+    found = run("sample", config)
+    (key, _) = jax.random.split(jax.random.key(0), 2)
+    key_train, key_test = jax.random.split(key)
+    draw = jax.jit(calibration_pairs.sample_paired, static_argnums=(1, 2))
+    x, y = (np.asarray(part) for part in draw(key_train, 20, 4, 0.3))
+    z, _ = draw(key_test, 30, 4, 0.3)
+    truth = np.asarray(jax.jit(calibration_pairs.paired_posterior, static_argnums=1)(z, 4, 0.3))
+    winners = [y[np.argmin(np.abs(x - at))] for at in np.asarray(z)]
+    logits = np.eye(4)[winners]
+
+    def cost(beta):
+        log_probs = special.log_softmax(beta * logits, axis=1)
+        return (special.xlogy(truth, truth) - truth * log_probs).sum(axis=1).mean()
+
+    best = optimize.minimize_scalar(cost, bounds=(0, 40), method="bounded")
+    assert found["ts"][0] == pytest.approx(best.fun, abs=1e-8)
+    assert found["beta"][0] == pytest.approx(best.x, rel=1e-3)
+    for column, alpha in enumerate(config.alphas):
+        u = np.array(STUDIES["sample"].coords(config)["place"]) * (1 + alpha)
+        assert found["mixup_left"].shape == (2, 10) and len(u) == 10
+        # The nearest neighbour's class has one of three probabilities.
+        values = np.unique(found["ts_left"][column].round(9))
+        assert len(values) <= 2 and values.min() < 0.5
+    total = []
+    for at, row in zip(np.asarray(z), truth, strict=True):
+        votes = np.zeros(4)
+        for a in range(20):
+            for b in range(20):
+                if y[a] // 2 == y[b] // 2 == at // 6 and x[a] <= at < x[b]:
+                    votes[y[a]] += (x[b] - at) / (x[b] - x[a]) ** 2
+                    votes[y[b]] += (at - x[a]) / (x[b] - x[a]) ** 2
+        if not votes.any():
+            mine = np.nonzero(y // 2 == at // 6)[0]
+            nearest = y[mine[np.argmin(np.abs(x[mine] - at))]]
+            votes[nearest], votes[nearest ^ 1] = 0.999, 0.001
+        total.append(special.rel_entr(row, votes / votes.sum())[row > 0].sum())
+    assert found["mixup"][0] == pytest.approx(np.mean(total), rel=1e-10)
+
+
+# Networks ----------------------------------------------------------------------------------------
+
+
+def test_each_training_is_what_it_is_alone():
+    """Trainings share their start and their batches, and no training touches another."""
+    both = run("gauss", GAUSS)
+    turned = run("gauss", dataclasses.replace(GAUSS, points=(3, 1)))
+    for name in calibration_networks.SCORES:
+        np.testing.assert_allclose(both[name], turned[name][::-1], rtol=1e-6, atol=1e-7)
+    assert both["nll_raw"][0] != both["nll_raw"][1]
+    assert (both["nll_calibration"] <= np.log(2) + 1e-12).all()
+    assert both["bayes_error"] < 0.5 and both["bayes_nll"] < np.log(2)
+
+
+def test_plain_training_lowers_the_loss_and_fits_the_classes():
+    quick, slow = (run("gauss", dataclasses.replace(GAUSS, rate=rate)) for rate in (0.02, 1e-6))
+    assert quick["error"][0] < 0.15 and quick["nll_raw"][0] < 0.3
+    assert slow["nll_raw"][0] > 0.5
+
+
+def test_scores_by_hand():
+    rng = np.random.default_rng(0)
+    fitted, scored = 3 * rng.normal(size=(50, 3)), 3 * rng.normal(size=(70, 3))
+    y_fitted, y = rng.integers(0, 3, 50), rng.integers(0, 3, 70)
+    found = {
+        name: float(value)
+        for name, value in jax.jit(calibration_networks.scores)(fitted, y_fitted, scored, y).items()
+    }
+    assert set(found) == set(calibration_networks.SCORES)
+
+    def nll(beta, logits, labels):
+        return -special.log_softmax(beta * logits, axis=1)[np.arange(len(labels)), labels].mean()
+
+    assert found["error"] == pytest.approx((scored.argmax(1) != y).mean())
+    assert found["nll_raw"] == pytest.approx(nll(1.0, scored, y))
+    assert found["nll_exact"] == pytest.approx(nll(found["beta_exact"], scored, y))
+    assert found["nll_weak"] == pytest.approx(nll(found["beta_weak"], scored, y))
+    assert found["nll_calibration"] == pytest.approx(
+        min(nll(beta, fitted, y_fitted) for beta in np.linspace(0, 2, 4001)), abs=1e-6
+    )
+    # Labels are noise: the exact fit gives up the logits, the other one hardly moves.
+    assert found["beta_exact"] < 0.2 and 0.8 < found["beta_weak"] < 1
+    assert found["ece_exact"] < found["ece_raw"]
+
+
+def test_weights_of_a_batch_have_the_law_of_dirichlet():
+    x = jnp.eye(6, dtype=jnp.float32)
+
+    def weights(key):
+        mixed, targets = calibration_networks._mix(key, x, x, points=3)
+        return jnp.stack([jnp.sum(mixed[0]), jnp.max(jnp.abs(mixed - targets))]), mixed[0]
+
+    (sums, mixed) = jax.jit(jax.vmap(weights))(jax.random.split(jax.random.key(0), 4000))
+    np.testing.assert_allclose(sums[:, 0], 1, atol=1e-5)
+    np.testing.assert_allclose(sums[:, 1], 0, atol=1e-6)
+    # The first sample keeps a weight that is Beta(1, 2), and meets itself with probability 1/6.
+    mean, error = float(jnp.mean(mixed[:, 0])), float(jnp.std(mixed[:, 0])) / 4000**0.5
+    assert abs(mean - (1 / 3 + 2 / 3 / 6)) < 5 * error
+    assert (np.asarray(mixed) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    "mu, nll, error", [(0.25, None, 0.0152), (0.05, 0.6073, 0.3325), (0.01, 0.6894, 0.4655)]
+)
+def test_the_true_posterior_in_the_population(mu, nll, error):
+    found, deviation, wrong = calibration_gauss.population(mu, 300)
+    assert wrong == pytest.approx(error, abs=5e-5)
+    assert nll is None or found == pytest.approx(nll, abs=5e-5)
+    delta, rng = mu * 300**0.5, np.random.default_rng(0)
+    costs = np.logaddexp(0, -(delta**2 / 2 + delta * rng.normal(size=200000)))
+    assert found == pytest.approx(costs.mean(), abs=5 * costs.std() / 200000**0.5)
+    assert deviation == pytest.approx(costs.std(), rel=0.05)
+
+
+def test_wrong_labels_follow_the_map():
+    config = ImageConfig(
+        num_train=300, num_calibration=20, batch=100, epochs=1, hidden=4, points=(1,)
+    )
+    all_wrong = run("images", dataclasses.replace(config, noise=1.0))
+    some, none = (run("images", dataclasses.replace(config, noise=p)) for p in (0.25, 0.0))
+    assert all_wrong["wrong"] == 1 and none["wrong"] == 0
+    assert abs(some["wrong"] - 0.25) < 5 * (0.25 * 0.75 / 300) ** 0.5
+    assert (all_wrong["classes"] != np.arange(10)).all()
+    # One seed has one map, whatever the share; another seed another one.
+    np.testing.assert_array_equal(all_wrong["classes"], some["classes"])
+    assert (run("images", config, seed=1)["classes"] != some["classes"]).any()
+
+
+def test_images_are_those_asked_for(rejects):
+    inputs = calibration_images.images(ImageConfig(num_images=1400))
+    loaded = data.load_images("digits")
+    assert inputs.arrays["x"].shape == (1400, 64) and inputs.arrays["x"].dtype == np.float32
+    assert abs(inputs.arrays["x"].mean()) < 1e-5 and abs(inputs.arrays["x"].std() - 1) < 1e-5
+    np.testing.assert_array_equal(inputs.arrays["y"][: len(loaded.train_y)], loaded.train_y)
+    with rejects("num_images must be at most 1797 for digits; got 2000."):
+        calibration_images.images(ImageConfig(num_images=2000))
+    with rejects("num_train and num_calibration must leave some of 1300 images"):
+        calibration_images.images(ImageConfig(num_images=1300))
+
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: PopulationConfig(ks=(3,)), "ks must be even, for classes in pairs; got 3."),
+        (lambda: PopulationConfig(alphas=()), "alphas must hold at least one value."),
+        (lambda: PopulationConfig(overlaps=(1.5,)), "overlaps must be in [0, 1]"),
+        (lambda: PopulationConfig(k=5), "k must be even"),
+        (lambda: MidpointConfig(firsts=(1.0,)), "firsts and seconds must hold the same number"),
+        (lambda: MidpointConfig(scales=(-1.0,)), "scales must be in [0, inf)"),
+        (lambda: MidpointConfig(k=1), "k must be at least 2"),
+        (lambda: SampleConfig(k=7), "k must be even"),
+        (lambda: SampleConfig(alphas=(2.0,)), "alphas must be in [0, 1]"),
+        (lambda: SampleConfig(per_class=0), "per_class must be at least 1"),
+        (lambda: GaussConfig(mu=0.0), "mu must be in (0, inf)"),
+        (lambda: GaussConfig(points=(1, 1)), "points must be distinct, at least one; got (1, 1)."),
+        (lambda: GaussConfig(points=(0,)), "points must be at least 1"),
+        (lambda: GaussConfig(batch=4000), "num_train must be at least 4000; got 3600."),
+        (lambda: ImageConfig(noise=1.5), "noise must be in [0, 1]"),
+        (lambda: ImageConfig(num_images=-1), "num_images must be at least 0"),
+    ],
+)
+def test_wrong_configs_are_named(call, words, rejects):
+    with rejects(words):
+        call()
+
+
+# Claims ------------------------------------------------------------------------------------------
+
+
+def _as_replicated(population, rays, scale="default"):
+    """Results that agree with the tables: what is exact is computed, the rest is written."""
+    rng = np.random.default_rng(1)
+
+    def adjust(study, coords, arrays):
+        if arrays is None:
+            return
+        if study in ("gauss", "images"):
+            arrays["nll_calibration"][:] = 0.6
+
+    results = figure_checks.made_up(calibration.EXPERIMENT, scale, adjust)
+    entries = dict(results.entries)
+    exact = {"population": (POPULATION, population), "midpoint": (RAYS, rays)}
+    for key, found in results.items():
+        if key[0] in exact:
+            config, arrays = exact[key[0]]
+            stacked = {name: values[None] for name, values in arrays.items()}
+            coords = STUDIES[key[0]].coords(config)
+            entries[key] = dataclasses.replace(
+                found, config=config, arrays=stacked, coords=coords, seeds=(0,)
+            )
+        elif key[0] == "sample":
+            for column, alpha in enumerate(found.coords["alpha"]):
+                ts, mixup = calibration_claims.SAMPLED.get((found.config.k, alpha), (0.0, 0.1))
+                found.arrays["ts"][:, column], found.arrays["mixup"][:, column] = ts, mixup
+        elif key[0] == "gauss":
+            mu, names = found.config.mu, ("nll_raw", "nll_exact")
+            for column, points in enumerate(found.coords["points"]):
+                for name, value in zip(
+                    names, calibration_network_claims.GAUSS[mu][points], strict=True
+                ):
+                    found.arrays[name][:, column] = value
+            found.arrays["nll_weak"][:] = calibration_network_claims.WEAK.get(mu, 1.0)
+            nll, deviation, error = calibration_gauss.population(mu, found.config.d)
+            noise = rng.normal(size=len(found.seeds)) / found.config.num_test**0.5 / 3
+            found.arrays["bayes_nll"][:] = nll + deviation * noise
+            found.arrays["bayes_error"][:] = error
+        elif found.config.dataset == "digits":
+            for column, points in enumerate(found.coords["points"]):
+                raw, fitted = calibration_network_claims.DIGITS[found.config.noise][points]
+                found.arrays["nll_raw"][:, column] = raw
+                found.arrays["nll_exact"][:, column] = fitted
+    return StemResults(results.stem, scale, entries)
+
+
+def _verdicts(results):
+    found = {claim.name: claim.held for claim in calibration_claims.claims(results)}
+    assert len(found) == len(calibration_claims.claims(results))
+    return found
+
+
+def test_claims_hold_on_the_replication(population, rays):
+    verdicts = _verdicts(_as_replicated(population, rays))
+    assert not [name for name, held in verdicts.items() if held is False]
+    assert sum(held is True for held in verdicts.values()) >= 70
+
+
+def _at(array, *place):
+    def spoil(run, value):
+        run.arrays[array][(slice(None), *place)] += value
+
+    return spoil
+
+
+SPOILT = [
+    ("population", "pairs", _at("ts", 2, 0), 1e-6, "overlap 1, k = 10"),
+    ("population", "pairs", _at("ts_scan", 1, 3), 1e-6, "from a scan of temperatures"),
+    ("population", "pairs", _at("lower_bound", -1, 0), 5.0, "over the general lower bound"),
+    ("population", "pairs", _at("ts", 4), 1e-3, "k = 100: largest distance"),
+    ("population", "pairs", _at("mixup"), 1e-3, "mixup: largest distance of the KL"),
+    ("population", "pairs", _at("supremum"), 0.01, "pointwise supremum"),
+    ("population", "pairs", _at("mixup"), 0.2, "k >= 4, alpha < 1"),
+    ("population", "pairs", _at("mixup"), 0.2, "k = 2, alpha .1 to .9"),
+    ("population", "pairs", _at("mixup"), -0.5, "alpha = 1, no overlap"),
+    ("population", "pairs", _at("growth", 3, -1), 0.5, "overlap 1: slope in log k"),
+    ("sample", "k=10", _at("ts", 2), 0.2, "k = 10, alpha = 0.5: nearest neighbour"),
+    ("sample", "k=50", _at("mixup", 0), 0.2, "k = 50, alpha = 0: mixup"),
+    ("midpoint", "rays", _at("midpoint", 0), -0.01, "least excess of the loss"),
+    ("midpoint", "rays", _at("midpoint", 1), 0.01, "40 x (1, 2): loss"),
+    ("midpoint", "rays", _at("single", 2), 1e-11, "40 x (2, 0.2): log10"),
+    ("midpoint", "rays", _at("midpoint", 3), 1.0, "-40 x (1, 1): loss"),
+    ("gauss", "mu=0.01", _at("nll_calibration", 0), 0.2, "NLL on the calibration set"),
+    ("gauss", "mu=0.25", _at("bayes_nll"), 0.1, "mu=0.25: NLL of the true posterior"),
+    ("gauss", "mu=0.05", _at("bayes_error"), 0.1, "mu=0.05: error of the true posterior"),
+    ("gauss", "mu=0.05", _at("nll_raw", 1), 0.3, "mu=0.05, mixup of 2: raw NLL"),
+    ("gauss", "mu=0.05", _at("nll_exact", 3), 0.04, "mixup of 5: NLL after the exact fit"),
+    ("gauss", "mu=0.05", _at("nll_raw", 0), -0.6, "less the largest of any mixup"),
+    ("gauss", "mu=0.01", _at("nll_exact", 0), 0.1, "range of the NLL after the exact fit"),
+    ("gauss", "mu=0.25", _at("nll_raw", 0), 0.2, "that of plain training, raw"),
+    ("gauss", "mu=0.25", _at("nll_exact", 0), 0.2, "plain training, after the exact fit"),
+    ("gauss", "mu=0.01", _at("nll_weak", 0), 3.0, "after the fit that stops early"),
+    ("images", "digits/noise=0.0", _at("nll_raw", 0), 1.0, "noise=0.0: raw NLL of plain"),
+    ("images", "digits/noise=0.25", _at("nll_raw", 0), -1.0, "noise=0.25: raw NLL of plain"),
+    ("images", "digits/noise=0.5", _at("nll_raw", 1), 1.0, "noise=0.5: raw NLL of plain"),
+]
+
+
+@pytest.mark.parametrize("study, label, spoil, value, words", SPOILT)
+def test_every_kind_of_claim_can_fail(population, rays, study, label, spoil, value, words):
+    copied = [{name: np.copy(array) for name, array in each.items()} for each in (population, rays)]
+    results = _as_replicated(*copied)
+    spoil(results[study, label], value)
+    wrong = [name for name, held in _verdicts(results).items() if held is False]
+    assert any(words in name for name in wrong), wrong
+
+
+def test_other_settings_are_context(population, rays):
+    results = _as_replicated(population, rays)
+    gauss = results["gauss", "mu=0.05"]
+    longer = dataclasses.replace(gauss.config, epochs=200)
+    results.entries["gauss", "mu=0.05"] = dataclasses.replace(gauss, config=longer)
+    verdicts = _verdicts(results)
+    assert verdicts["gauss, mu=0.05, plain training: raw NLL"] is None
+    assert verdicts["gauss, mu=0.25, plain training: raw NLL"] is True
+    fashion = [held for name, held in verdicts.items() if "fashion" in name]
+    assert fashion and all(held is None for held in fashion)
+    # Published values are never judged.
+    published = {
+        claim.name: claim.held
+        for claim in calibration_claims.claims(results)
+        if claim.source.startswith("[paper]")
+    }
+    assert len(published) == 4 and set(published.values()) == {None}
+
+
+def test_scales_have_the_published_settings():
+    cells = STUDIES["gauss"].cells
+    assert {config.mu for config, _ in cells["paper"].values()} == {0.25, 0.1, 0.05, 0.01}
+    assert all(config.epochs == 200 and seeds == 5 for config, seeds in cells["paper"].values())
+    config, seeds = cells["default"]["mu=0.05"]
+    assert (config.num_train, config.num_calibration, config.num_test) == (3600, 400, 1000)
+    assert (config.epochs, config.batch, config.points, seeds) == (80, 500, (1, 2, 3, 5), 5)
+    digits, seeds = STUDIES["images"].cells["default"]["digits/noise=0.25"]
+    assert (digits.num_train, digits.num_calibration, digits.batch) == (1170, 130, 117)
+    assert digits.epochs == 400 and seeds == 5

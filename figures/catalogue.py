@@ -13,6 +13,7 @@ from types import ModuleType
 STEMS = {
     "perturbation.wide": "figures.perturbation.wide",
     "perturbation.orthogonal": "figures.perturbation.orthogonal",
+    "mixup.collapse": "figures.mixup.collapse",
     "mixup.features": "figures.mixup.features",
     "mixup.calibration": "figures.mixup.calibration",
 }

@@ -34,20 +34,20 @@ def _optima(points: int) -> Cells:
     }
 
 
-# The classifier stays, and the features decay as in the theory; or all parameters decay, as usual.
-_CLASSIFIERS: dict[str, dict[str, Any]] = {
-    "fixed": {"classifier": "fixed", "decay": 0.01, "weight_decay": 0.0},
-    "trained": {"classifier": "trained", "decay": 0.0, "weight_decay": 5e-4},
-}
-
-
-def _networks(name: str, seeds: int, **changes: Any) -> Cells:
+def _networks(name: str, seeds: int, *, weight_decay: float = 5e-3, **changes: Any) -> Cells:
+    """A fixed classifier with features that decay, as in the theory; and a trained one, where all
+    parameters decay instead, as usual. Both with mixup and without.
+    """
+    classifiers: dict[str, dict[str, Any]] = {
+        "fixed": {"classifier": "fixed", "decay": 0.01, "weight_decay": 0.0},
+        "trained": {"classifier": "trained", "decay": 0.0, "weight_decay": weight_decay},
+    }
     return {
         f"{name}/{classifier}/{samples}": (
-            NetworkConfig(samples=samples, **how, **changes),
+            NetworkConfig(samples=samples, rate=2e-3, **how, **changes),
             seeds,
         )
-        for classifier, how in _CLASSIFIERS.items()
+        for classifier, how in classifiers.items()
         for samples in ("mixup", "plain")
     }
 
@@ -65,18 +65,20 @@ EXPERIMENT = Experiment(
             simulate=collapse_networks.simulate,
             cells={
                 "smoke": _networks("digits", 2, per_class=40, epochs=3, pairs=3),
+                # [measured] With the usual weight decay of 5e-4 a trained classifier comes near to
+                # a frame only after many more steps.
                 "default": {
-                    **_networks("digits", 5, epochs=500),
+                    **_networks("digits", 5, epochs=400),
                     **_networks("fashion-mnist", 5, per_class=200, epochs=100, **_FASHION),
                 },
                 "paper": {
-                    **_networks("digits", 20, epochs=2000),
-                    **_networks("fashion-mnist", 10, per_class=2000, epochs=200, **_FASHION),
+                    **_networks("digits", 20, epochs=3000, weight_decay=5e-4),
+                    **_networks("fashion-mnist", 10, epochs=200, weight_decay=5e-4, **_FASHION),
                     **_networks(
                         "fashion-mnist, conv",
                         5,
-                        per_class=2000,
                         epochs=100,
+                        weight_decay=5e-4,
                         net="conv",
                         width=0.25,
                         **_FASHION,

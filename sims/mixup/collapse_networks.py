@@ -167,7 +167,7 @@ def simulate(key: Array, config: NetworkConfig, inputs: dict[str, Array]) -> dic
     - ``cosine``: mean cosine of same-class features with the row of their class;
     - ``same_gap``: mean of :math:`z_i - z_o` of images of class i mixed with each other;
     - ``etf_error``: of the classifier, as in :mod:`sims.mixup.collapse_training`;
-    - ``outside``: share of the features' squared norm outside of the span of the rows;
+    - ``outside``: share of the features' squared norm outside of that span;
     - ``kappa``: :math:`A / \mu` with A of the classifier's norm; for :math:`\mu = 0` that at which
       the exact solution has the same ``same_gap``;
     - ``optimum``, ``optimal_difference``: features on the plane and :math:`z_i - z_j` of Theorem B1
@@ -175,7 +175,7 @@ def simulate(key: Array, config: NetworkConfig, inputs: dict[str, Array]) -> dic
     - ``optimum_error``: root mean square distance of the logits, less their means, from those of
       Theorem B1, in units of the length of the latter for a single class.
     """
-    key_frame, key_net, key_row, key_shuffle, key_mix, key_pairs = jax.random.split(key, 6)
+    key_net, key_row, key_shuffle, key_mix, key_pairs = jax.random.split(key, 5)
     k, train_x = len(config.classes), inputs["train_x"]
     n, dtype = train_x.shape[1], train_x.dtype
     x = train_x.reshape(k * n, *config.shape)
@@ -184,7 +184,7 @@ def simulate(key: Array, config: NetworkConfig, inputs: dict[str, Array]) -> dic
     if config.net == "conv":
         body = models.ConvNet(config.dim, config.width)
     net = models.flatten(body, config.shape)
-    frame = collapse.simplex_etf(key_frame, k, config.dim, config.norm).astype(dtype)
+    frame = collapse.simplex_etf(None, k, config.dim, config.norm).astype(dtype)
     is_mixed = word_index(config, "samples") == SAMPLES.index("mixup")
     is_trained = word_index(config, "classifier") == CLASSIFIERS.index("trained")
 
@@ -199,8 +199,12 @@ def simulate(key: Array, config: NetworkConfig, inputs: dict[str, Array]) -> dic
         return fit + config.decay / 2 * features + config.weight_decay / 2 * weights
 
     def prepare(step: Array, x: Array, targets: Array) -> tuple[Array, Array]:
-        mixed = mixing.mix(jax.random.fold_in(key_mix, step), x, targets)
-        return jax.tree.map(lambda new, old: jnp.where(is_mixed, new, old), mixed, (x, targets))
+        key_partners, key_lam = jax.random.split(jax.random.fold_in(key_mix, step))
+        # [measured] A uniform weight costs a fiftieth of a draw of the Dirichlet law in general.
+        lam = jax.random.uniform(key_lam, x.shape[:1], dtype)
+        lam = jnp.where(is_mixed, lam, 1)
+        rows, weights = mixing.partners(key_partners, x.shape[0], 2), jnp.stack([lam, 1 - lam])
+        return mixing.combine(x, rows, weights), mixing.combine(targets, rows, weights)
 
     bound = config.dim**-0.5
     fit = training.train(
@@ -274,14 +278,13 @@ def measure(features: Array, w: Array, lams: Array, decay: Array) -> dict[str, A
     fixed = collapse.simplex_etf(None, k, k - 1, 1.0)
     u, _, vt = jnp.linalg.svd(fixed.T @ centred, full_matrices=False)
     isometry = u @ vt  # (k - 1, dim)
-    span, _ = jnp.linalg.qr(w.T)
-    inside = jnp.sum((features @ span) ** 2) / jnp.sum(features**2)
+    inside = features @ isometry.T
     exact_differences = exact[classes, :, :, classes] - jnp.moveaxis(
         exact[:, classes, :, classes], 0, 1
     )
     return {
         "row": plane(centred @ isometry.T),
-        "point": plane(features @ isometry.T),
+        "point": plane(inside),
         "optimum": plane(exact @ fixed * jnp.sqrt((k - 1) / k / strength)),
         "difference": jnp.mean(difference, axis=-1),
         "distance": jnp.mean(jnp.abs(difference), axis=-1),
@@ -289,7 +292,7 @@ def measure(features: Array, w: Array, lams: Array, decay: Array) -> dict[str, A
         "cosine": jnp.mean(cosine, axis=(1, 2)),
         "same_gap": same_gap,
         "etf_error": frame_error(w),
-        "outside": 1 - inside,
+        "outside": 1 - jnp.sum(inside**2) / jnp.sum(features**2),
         "kappa": kappa,
         "optimum_error": jnp.sqrt(jnp.mean(away) / unit),
     }

@@ -100,7 +100,10 @@ def simulate(key: Array, config: OptimumConfig, inputs: dict[str, Array]) -> dic
     """
     k, lams = config.num_classes, jnp.asarray(config.lams, jnp.float64)
     scale = jnp.asarray(config.norm, jnp.float64)
-    w = collapse.simplex_etf(key, k, config.dim, scale)
+    # Turned by a reflection, as the decomposition of a random turn takes time to compile.
+    normal = jax.random.normal(key, (config.dim, 1), jnp.float64)
+    w = collapse.simplex_etf(None, k, config.dim, scale)
+    w = w - 2 * (w @ normal) @ normal.T / jnp.sum(normal**2)
     targets = collapse_free.pair_targets(k, lams)
     pairs = (k, k, lams.shape[0])
     alone = targets.reshape(*pairs, k)

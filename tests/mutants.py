@@ -5,10 +5,15 @@ of those named in ``RARE`` verification on 1000 random instances sees nothing.
 """
 
 import dataclasses
+import functools
 
 from theory.bounds import (
     Bound,
     strictly_less,
+)
+from theory.mixup import (
+    calibration_mixing_theorems,
+    calibration_theorems,
 )
 from theory.perturbation import (
     orthogonal,
@@ -128,7 +133,27 @@ ORTHOGONAL = {
     ),
 }
 
-MUTANTS = WIDE | ORTHOGONAL
+# Calibration -------------------------------------------------------------------------------------
+
+CALIBRATION = {
+    "probability of the mate at most 0.995 e^c/k": smallest(
+        tightened(calibration_theorems.LOWER_BOUND, 0.995, "mate")
+    ),
+    "best temperature dearer by a millionth": largest(
+        tightened(calibration_theorems.OPTIMUM, 0.999999, "least")
+    ),
+    "KL of mixup at most log 2 on the overlap too": smallest(
+        dataclasses.replace(
+            calibration_mixing_theorems.POSTERIOR,
+            conclusions=functools.partial(calibration_mixing_theorems._posterior, everywhere=True),
+        )
+    ),
+    "floor of the midpoint loss higher by a hundred-thousandth": largest(
+        tightened(calibration_mixing_theorems.FLOOR, 0.99999, "floor")
+    ),
+}
+
+MUTANTS = WIDE | ORTHOGONAL | CALIBRATION
 RARE = (
     "sign of the drift whatever f_0 is",
     "second part of the gradient 0.9",
@@ -138,4 +163,7 @@ RARE = (
     "threshold surrogate with 0.99",
     "multipliers below 1.05/(gamma R_min)^2",
     "agreement where the feature nearly wins",
+    "probability of the mate at most 0.995 e^c/k",
+    "best temperature dearer by a millionth",
+    "KL of mixup at most log 2 on the overlap too",
 )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import flows, gate_kernels, maps, orthogonal, seeds, training
+from tests.benchmarks import calibration, flows, gate_kernels, maps, orthogonal, seeds, training
 from tests.benchmarks.measure import Row, machine
 from theory import runtime
 
@@ -23,6 +23,8 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "limit": orthogonal.limit,
     "cell": orthogonal.cell,
     "lengths": orthogonal.lengths,
+    "temperature": calibration.temperature,
+    "prediction": calibration.prediction,
 }
 
 

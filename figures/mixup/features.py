@@ -51,10 +51,10 @@ CAPTIONS = {
     ),
     "phase": (
         "Rare error of standard training after 1500 steps, mean over seeds. Below the line"
-        " s² = |R| memorising a sample pays more than its rare feature, which stays unlearned"
-        " (error 1/2); above it the feature is learned like a common one. Where s² exceeds |C|"
-        " (dotted) the common feature too competes with memorisation. The law is for small filters"
-        " [derived]; the errors are [measured]."
+        " s² = |R|, to its right, memorising a sample pays more than its rare feature, which stays"
+        " unlearned (error 1/2); above it the feature is learned like a common one. Where s²"
+        " exceeds |C| (dotted) the common feature too competes with memorisation. The law is for"
+        " small filters [derived]; the errors are [measured]."
     ),
     "digits": (
         "Stand-in for the paper's image experiments, which need deep networks: a perceptron of 64"

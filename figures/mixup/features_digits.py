@@ -55,7 +55,7 @@ def _pairs(axes: Axes, run: Run) -> None:
     pairs = run.coords["pair"]
     for i in range(len(pairs)):
         each = 100 * run.arrays["pair_error"][:, i, -1]
-        axes.errorbar(i, each.mean(), standard_error(each), fmt="o", color=style.BOTH, capsize=2)
+        axes.errorbar(i, each.mean(), standard_error(each), fmt="o", color=style.G, capsize=2)
         axes.plot(np.full(len(each), i), each, ".", color="0.6", markersize=2)
     errors = final_errors(run)
     _band(axes, 100 * errors[run.config.epochs])

@@ -211,7 +211,9 @@ def simulate_midpoint(
         for values in (config.firsts, config.seconds)
     )
     midpoint, single = jax.lax.map(
-        lambda pair: calibration_midpoint.midpoint_losses(*pair, config.k, nodes=config.nodes),
+        lambda pair: calibration_midpoint.midpoint_losses(
+            pair[0], pair[1], config.k, nodes=config.nodes
+        ),
         (firsts.ravel(), seconds.ravel()),
     )
     return {"midpoint": midpoint.reshape(firsts.shape), "single": single.reshape(firsts.shape)}

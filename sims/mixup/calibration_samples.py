@@ -68,7 +68,7 @@ def simulate(key: Array, config: SampleConfig, inputs: dict[str, Array]) -> dict
     """
     alphas = jnp.asarray(config.alphas, jnp.float64)
     keys = jax.random.split(key, alphas.shape[0])
-    return jax.lax.map(lambda pair: _one(*pair, config), (keys, alphas))
+    return jax.lax.map(lambda pair: _one(pair[0], pair[1], config), (keys, alphas))
 
 
 def _one(key: Array, alpha: Array, config: SampleConfig) -> dict[str, Array]:

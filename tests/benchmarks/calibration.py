@@ -22,7 +22,7 @@ def temperature(*, n: int = 5000, k: int = 100, repeats: int = 7) -> list[Row]:
     slope = jax.jit(jax.value_and_grad(lambda beta: calibration.nll(beta * logits, labels)))
     # Both references get the derivative, without which beta is not known to 1e-8.
     references: dict[str, Callable[[], float]] = {
-        "minimize_scalar, numpy": lambda: _scalar(host, host_labels),
+        "minimize_scalar and brentq, numpy": lambda: _scalar(host, host_labels),
         "L-BFGS, jax gradient": lambda: _quasi_newton(slope),
     }
     rows = []

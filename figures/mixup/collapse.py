@@ -34,9 +34,11 @@ CAPTIONS = {
         " all others at λ = 1/2 grows like log κ − log log κ, above its proved lower bound."
     ),
     "norm": (
-        "Length of the optimal feature of two classes in units of that of one class [derived],"
-        " three classes: with cross-entropy mixed features are longer than the straight line"
-        " between both classes' features (dotted), the features of squared loss at every decay."
+        "Length of the optimal feature of two classes in units of that of one class"
+        " [derived], three classes. The straight line between both classes' features"
+        " (dotted) is what squared loss gives at every decay; with cross-entropy features"
+        " are shorter near the ends, and longer between, where their length hardly depends"
+        " on the weight once the decay is small."
     ),
     "free": (
         "Classifier and features trained together by L-BFGS from random starts (four classes in"

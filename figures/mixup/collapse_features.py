@@ -18,20 +18,18 @@ from sims.experiment import Run, StemResults
 # Of the weight lambda, alike for both classes of a pair; readable on white at both ends.
 COLORS = matplotlib.colormaps["viridis"]
 UNIT = Normalize(0, 1)
+_ROWS = style.BOUND
 
 
 def rows(axes: Axes, row: np.ndarray, length: float) -> None:
     """The classifier's rows as arrows, all scaled so that the longest has this length."""
     row = row * length / np.linalg.norm(row, axis=1).max()
-    for index, (x, y) in enumerate(row):
-        axes.annotate(
-            "",
-            (x, y),
-            (0, 0),
-            arrowprops={"arrowstyle": "-|>", "color": style.G, "linewidth": 1.0, "shrinkA": 0},
-        )
-        away = 1.12 * np.array([x, y])
-        axes.text(*away, f"$w_{index}$", color=style.G, ha="center", va="center", fontsize=7)
+    arrow = {"arrowstyle": "-|>", "color": _ROWS, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
+    for index, tip in enumerate(row):
+        axes.annotate("", tuple(tip), (0, 0), arrowprops=arrow, zorder=4)
+        # Beside the middle of the arrow, where no activations lie.
+        beside = 0.55 * tip + 0.2 * np.array([-tip[1], tip[0]])
+        axes.text(*beside, f"$w_{index}$", color=_ROWS, ha="center", va="center", fontsize=7)
 
 
 def square(axes: Axes, reach: float) -> None:
@@ -215,4 +213,6 @@ def _sweep(results: StemResults) -> Run:
 
 
 def _power(value: float) -> str:
-    return rf"$\kappa = 10^{{{round(np.log10(value))}}}$" if value > 5 else r"$\kappa = 1$"
+    return (
+        rf"$\kappa = 10^{{{round(np.log10(value))}}}$" if value > 50 else rf"$\kappa = {value:.0f}$"
+    )

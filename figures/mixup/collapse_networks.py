@@ -15,14 +15,15 @@ from sims.mixup.collapse_claims import midpoint_share
 
 _SETTINGS = (("fixed", "mixup"), ("fixed", "plain"), ("trained", "mixup"), ("trained", "plain"))
 _SAMPLE_NAMES = {"mixup": "mixup", "plain": "no mixup"}
-_SAMPLE_COLORS = {"mixup": style.F, "plain": style.G}
+_SINGLE = "0.6"
+_SAMPLE_COLORS = {"mixup": style.G, "plain": style.F}
 
 
 @style.styled()
 def planes(results: StemResults) -> Figure:
     """Activations on the plane of the rows: a row of panels a data set, a panel a setting."""
     sets = _sets(results)
-    figure = style.figure(style.DOUBLE, 0.6 + 1.75 * len(sets))
+    figure = style.figure(style.DOUBLE, 0.6 + 1.6 * len(sets))
     grid = figure.subplots(len(sets), len(_SETTINGS), squeeze=False)
     for panels, (name, runs) in zip(grid, sets.items(), strict=True):
         for axes, setting in zip(panels, _SETTINGS, strict=True):
@@ -38,7 +39,7 @@ def planes(results: StemResults) -> Figure:
         aspect=30,
     )
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), markerscale=4)
     return figure
 
 
@@ -69,7 +70,7 @@ def _plane(axes: Axes, run: Run) -> None:
         axes.plot(
             *points[i, i].reshape(-1, 2).T,
             ".",
-            color=style.PUBLISHED,
+            color=_SINGLE,
             markersize=1.2,
             rasterized=True,
             label="images of one class" if i == 0 else None,
@@ -77,7 +78,7 @@ def _plane(axes: Axes, run: Run) -> None:
         axes.plot(*optimum[i, i, 0], "o", color=style.THEORY, markersize=3)
     longest = np.quantile(np.linalg.norm(points, axis=-1), 0.995)
     longest = max(longest, np.linalg.norm(optimum, axis=-1).max())
-    rows(axes, run.arrays["row"][0], 0.55 * longest)
+    rows(axes, run.arrays["row"][0], 0.5 * longest)
     square(axes, 1.1 * longest)
 
 
@@ -105,7 +106,7 @@ def logits(results: StemResults) -> Figure:
 
 def _differences(axes: Axes, runs: list[Run]) -> None:
     lam = np.array(runs[0].coords["lam"])
-    axes.plot(lam, 2 * lam - 1, ":", color=style.PUBLISHED, label="straight line")
+    axes.plot(lam, 2 * lam - 1, ":", color=_SINGLE, label="straight line")
     for run in runs:
         samples = run.config.samples
         color = _SAMPLE_COLORS[samples]
@@ -119,7 +120,7 @@ def _differences(axes: Axes, runs: list[Run]) -> None:
         axes.plot(lam, measured.mean(axis=0), "o-", color=color, label=_SAMPLE_NAMES[samples])
         if samples == "mixup":
             axes.plot(lam, exact.mean(axis=0), color=style.THEORY, label="optimum of free features")
-    axes.set(ylim=(-1.15, 1.15))
+    axes.set(ylim=(-1.3, 1.3))
 
 
 def _midpoints(axes: Axes, runs: dict[tuple[str, str], Run]) -> None:

@@ -61,8 +61,8 @@ class NetworkConfig:
     rate: float = traced(1e-3)
     batch: int = 64
     epochs: int = 300
-    pairs: int = 30
-    lams: tuple[float, ...] = traced(tuple(step / 10 for step in range(11)))
+    pairs: int = 20
+    lams: tuple[float, ...] = traced(tuple(step / 20 for step in range(21)))
 
     def __post_init__(self) -> None:
         for name, allowed in (

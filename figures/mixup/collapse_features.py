@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy import special
 
 from figures import style
@@ -27,9 +28,18 @@ def rows(axes: Axes, row: np.ndarray, length: float) -> None:
     arrow = {"arrowstyle": "-|>", "color": _ROWS, "linewidth": 1.0, "shrinkA": 0, "shrinkB": 0}
     for index, tip in enumerate(row):
         axes.annotate("", tuple(tip), (0, 0), arrowprops=arrow, zorder=4)
-        # Beside the middle of the arrow, where no activations lie.
+        # Beside the middle of the arrow, where few activations lie.
         beside = 0.55 * tip + 0.2 * np.array([-tip[1], tip[0]])
-        axes.text(*beside, f"$w_{index}$", color=_ROWS, ha="center", va="center", fontsize=7)
+        axes.text(
+            *beside,
+            f"$w_{index}$",
+            color=_ROWS,
+            ha="center",
+            va="center",
+            fontsize=7,
+            zorder=5,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+        )
 
 
 def square(axes: Axes, reach: float) -> None:

@@ -8,7 +8,16 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import calibration, flows, gate_kernels, maps, orthogonal, seeds, training
+from tests.benchmarks import (
+    calibration,
+    collapse,
+    flows,
+    gate_kernels,
+    maps,
+    orthogonal,
+    seeds,
+    training,
+)
 from tests.benchmarks.measure import Row, machine
 from theory import runtime
 
@@ -25,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "lengths": orthogonal.lengths,
     "temperature": calibration.temperature,
     "prediction": calibration.prediction,
+    "features": collapse.run,
 }
 
 

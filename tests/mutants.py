@@ -14,6 +14,8 @@ from theory.bounds import (
 from theory.mixup import (
     calibration_mixing_theorems,
     calibration_theorems,
+    features_error_theorems,
+    features_learning_theorems,
 )
 from theory.perturbation import (
     orthogonal,
@@ -133,6 +135,34 @@ ORTHOGONAL = {
     ),
 }
 
+# Rare features under Mixup -----------------------------------------------------------------------
+
+# Up to twice the step a filter of the other class changes its sign but still shrinks; beyond, it
+# grows where all rare samples are as wrong as can be.
+_STEPS = 2.002
+
+
+def _longer_steps(at):
+    found = features_learning_theorems._step_fits(at)["step"]
+    return {"step": Bound(lhs=found.lhs, rhs=_STEPS * found.rhs)}
+
+
+FEATURES = {
+    "rare features kept with steps 2.002 times as long": smallest(
+        dataclasses.replace(
+            features_learning_theorems.NEVER_UNLEARNS,
+            sample=functools.partial(features_learning_theorems._sample_any_state, factor=_STEPS),
+            hypotheses=_longer_steps,
+        )
+    ),
+    "growth of rare features at most 0.99 of its bound": largest(
+        tightened(features_learning_theorems.MEMORIZATION_BOUND, 0.99)
+    ),
+    "rare error 1/2 without the favourable coins": smallest(
+        without(features_error_theorems.HALF_ERROR, "favourable")
+    ),
+}
+
 # Calibration -------------------------------------------------------------------------------------
 
 CALIBRATION = {
@@ -153,7 +183,7 @@ CALIBRATION = {
     ),
 }
 
-MUTANTS = WIDE | ORTHOGONAL | CALIBRATION
+MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION
 RARE = (
     "sign of the drift whatever f_0 is",
     "second part of the gradient 0.9",
@@ -163,6 +193,7 @@ RARE = (
     "threshold surrogate with 0.99",
     "multipliers below 1.05/(gamma R_min)^2",
     "agreement where the feature nearly wins",
+    "rare features kept with steps 2.002 times as long",
     "probability of the mate at most 0.995 e^c/k",
     "best temperature dearer by a millionth",
     "KL of mixup at most log 2 on the overlap too",

@@ -7,6 +7,9 @@ of those named in ``RARE`` verification on 1000 random instances sees nothing.
 import dataclasses
 import functools
 
+import jax
+import jax.numpy as jnp
+
 from theory.bounds import (
     Bound,
     strictly_less,
@@ -14,6 +17,9 @@ from theory.bounds import (
 from theory.mixup import (
     calibration_mixing_theorems,
     calibration_theorems,
+    collapse,
+    collapse_dual,
+    collapse_theorems,
     features_error_theorems,
     features_learning_theorems,
 )
@@ -183,7 +189,45 @@ CALIBRATION = {
     ),
 }
 
-MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION
+# Geometry of the last layer -----------------------------------------------------------------------
+
+
+def _above_pinsker(at):
+    """The gap is at least (kappa/2 + 1)|q - p|^2, by Pinsker's inequality, and no more than 1."""
+    t, q = jax.nn.softmax(at.target_raw), jax.nn.softmax(at.other_raw)
+    p = collapse_dual.ufm_probs(t, at.kappa)
+    duals = [jnp.sum(r * jnp.log(r)) + at.kappa / 2 * jnp.sum((r - t) ** 2) for r in (q, p)]
+    rounding = 1e-12 * (1 + at.kappa + jnp.max(-jnp.log(p)))
+    lhs = (at.kappa / 2 + 1.00001) * jnp.sum((q - p) ** 2)
+    return {"gain": Bound(lhs=lhs, rhs=duals[0] - duals[1] + rounding)}
+
+
+def _more_convex(at):
+    """Along what the classifier does not see the decay alone makes the loss convex."""
+    t = jax.nn.softmax(at.target_raw)
+    h = collapse.ufm_features(at.w, t, at.decay)
+    away = h + at.shift / at.scale
+    here, there = (collapse.ufm_objective(point, at.w, t, at.decay) for point in (h, away))
+    lhs = (1 + 1e-6) * at.decay / 2 * jnp.sum((away - h) ** 2)
+    return {"gain": Bound(lhs=lhs, rhs=there - here + 1e-13 * (1 + jnp.abs(there)))}
+
+
+COLLAPSE = {
+    "log odds kept within 0.999 of the distance": smallest(
+        dataclasses.replace(
+            collapse_theorems.BOUNDARY,
+            conclusions=functools.partial(collapse_theorems._boundary, crowded=0.999),
+        )
+    ),
+    "dual gap above kappa/2 + 1 by a hundred-thousandth": smallest(
+        dataclasses.replace(collapse_theorems.DUAL, conclusions=_above_pinsker)
+    ),
+    "convexity above mu by a millionth": smallest(
+        dataclasses.replace(collapse_theorems.OPTIMUM, conclusions=_more_convex)
+    ),
+}
+
+MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION | COLLAPSE
 RARE = (
     "sign of the drift whatever f_0 is",
     "second part of the gradient 0.9",
@@ -197,4 +241,5 @@ RARE = (
     "probability of the mate at most 0.995 e^c/k",
     "best temperature dearer by a millionth",
     "KL of mixup at most log 2 on the overlap too",
+    "log odds kept within 0.999 of the distance",
 )

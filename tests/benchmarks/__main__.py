@@ -34,7 +34,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "lengths": orthogonal.lengths,
     "temperature": calibration.temperature,
     "prediction": calibration.prediction,
-    "features": collapse.run,
+    "optima": collapse.run,
 }
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 from sims import compute, data
 from sims.experiment import StemResults
@@ -200,20 +200,28 @@ def test_scores_by_hand():
     assert found["ece_exact"] < found["ece_raw"]
 
 
-def test_weights_of_a_batch_have_the_law_of_dirichlet():
-    x = jnp.eye(6, dtype=jnp.float32)
+def test_mixtures_have_the_law_of_dirichlet():
+    x, points = jnp.eye(6, dtype=jnp.float32), (3, 1, 2)
 
-    def weights(key):
-        mixed, targets = calibration_networks._mix(key, x, x, points=3)
-        return jnp.stack([jnp.sum(mixed[0]), jnp.max(jnp.abs(mixed - targets))]), mixed[0]
+    def first(key):
+        inputs, targets = calibration_networks.mixtures(key, x, x, points)
+        same = jnp.max(jnp.abs(jnp.stack(inputs) - jnp.stack(targets)))
+        return jnp.stack(inputs)[:, 0], same
 
-    (sums, mixed) = jax.jit(jax.vmap(weights))(jax.random.split(jax.random.key(0), 4000))
-    np.testing.assert_allclose(sums[:, 0], 1, atol=1e-5)
-    np.testing.assert_allclose(sums[:, 1], 0, atol=1e-6)
-    # The first sample keeps a weight that is Beta(1, 2), and meets itself with probability 1/6.
-    mean, error = float(jnp.mean(mixed[:, 0])), float(jnp.std(mixed[:, 0])) / 4000**0.5
-    assert abs(mean - (1 / 3 + 2 / 3 / 6)) < 5 * error
-    assert (np.asarray(mixed) >= 0).all()
+    rows, differ = jax.jit(jax.vmap(first))(jax.random.split(jax.random.key(0), 4000))
+    rows = np.asarray(rows)
+    assert float(jnp.max(differ)) == 0 and (rows >= 0).all()
+    np.testing.assert_allclose(rows.sum(axis=2), 1, atol=1e-5)
+    np.testing.assert_array_equal(rows[:, 1], np.broadcast_to(np.eye(6)[0], (4000, 6)))
+    for column, number in ((0, 3), (2, 2)):
+        # The first sample keeps a weight that is Beta(1, number - 1), mean 1/number, and meets
+        # itself among the others with probability 1/6 each.
+        kept = rows[:, column, 0]
+        mean = 1 / number + (1 - 1 / number) / 6
+        assert abs(kept.mean() - mean) < 5 * kept.std() / 4000**0.5
+        alone = kept[(rows[:, column] > 0).sum(axis=1) == number]
+        law = stats.beta(1, number - 1)
+        assert stats.kstest(alone, law.cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(

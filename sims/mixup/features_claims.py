@@ -110,13 +110,16 @@ def _learned(run: Run) -> Iterator[Claim]:
             kind="at_most",
         )
     loss = run.arrays["loss"][:, _MIXUP, run.coords["step"].index(400) :]
-    for kind, edge, value in (("at_least", 0.33, loss.min()), ("at_most", 0.36, loss.max())):
+    for which, relation, edge, value in (
+        ("least", "at_least", 0.33, loss.min()),
+        ("largest", "at_most", 0.36, loss.max()),
+    ):
         yield Claim(
-            name=f"Mixup: {'least' if kind == 'at_least' else 'largest'} loss from step 400 on",
+            name=f"Mixup: {which} loss from step 400 on",
             source="[measured] stays near .34, as labels of pairs are mixed",
             expected=edge,
             measured=float(value),
-            kind=kind,
+            kind=relation,
         )
 
 

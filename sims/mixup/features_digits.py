@@ -165,16 +165,16 @@ def simulate(key: Array, config: DigitsConfig, inputs: dict[str, Array]) -> dict
         )
         return run.scores, run.loss
 
-    num_stops, num_pairs = jnp.shape(config.stops)[0], jnp.shape(config.lam_x)[0]
+    stops = jnp.asarray(config.stops, jnp.int32)
+    lam_x, lam_y = (jnp.asarray(values, x.dtype) for values in (config.lam_x, config.lam_y))
+    num_stops = stops.shape[0]
     unset = jnp.full(num_stops, jnp.nan, x.dtype)
-    weights = [
-        jnp.concatenate([unset, jnp.asarray(values, x.dtype)])
-        for values in (config.lam_x, config.lam_y)
-    ]
-    stops = jnp.concatenate(
-        [jnp.asarray(config.stops, jnp.int32), jnp.full(num_pairs, config.epochs, jnp.int32)]
+    settings = (
+        jnp.concatenate([stops, jnp.full(lam_x.shape, config.epochs, jnp.int32)]),
+        jnp.concatenate([unset, lam_x]),
+        jnp.concatenate([unset, lam_y]),
     )
-    errors, losses = jax.lax.map(fit, (stops, *weights))
+    errors, losses = jax.lax.map(fit, settings)
     return {
         "test_error": errors[:num_stops],
         "train_loss": losses[:num_stops],

@@ -8,6 +8,7 @@ standard training says of their ends. ``gaussian`` has noise patches of law
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -105,10 +106,10 @@ def simulate_dynamics(
     """
     data, at = patches.start(key, config)
     energy = config.noise_energy
-    shares, lam_x, lam_y = None, config.lam_x, config.lam_y
+    weights: dict[str, Any] = {"lam_x": config.lam_x, "lam_y": config.lam_y}
     if config.law == "beta":
-        lam_x, shares = features_runs.beta_nodes(config.concentration, _NODES)
-        lam_y = lam_x
+        lam, shares = features_runs.beta_nodes(config.concentration, _NODES)
+        weights = {"lam_x": lam, "lam_y": lam, "shares": shares}
     ends, traces = zip(
         *(
             features_runs.run(
@@ -117,10 +118,8 @@ def simulate_dynamics(
                 ((kind, config.steps),),
                 config.lr,
                 energy,
-                lam_x,
-                lam_y,
-                config.record_every,
-                shares,
+                record_every=config.record_every,
+                **weights,
             )
             for kind in KINDS
         ),
@@ -175,7 +174,7 @@ def _flow(at: State, data: PatchData, energy: Array | float) -> dict[str, Array]
     """Error of the law along the flow up to one horizon, for each length of steps."""
     coarse, fine = FLOW_STEPS
 
-    def leg(state: State, dt: float) -> State:
+    def leg(state: State, dt: Any) -> State:
         return features_learning_theorems.standard_flow(
             state, data, energy, dt=dt, steps=FLOW_TIMES, field=features.standard_step
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.benchmarks import (
     calibration,
     collapse,
+    features,
     flows,
     gate_kernels,
     maps,
@@ -32,6 +33,8 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "limit": orthogonal.limit,
     "cell": orthogonal.cell,
     "lengths": orthogonal.lengths,
+    "pairs": features.reduced,
+    "weights": features.grid,
     "temperature": calibration.temperature,
     "prediction": calibration.prediction,
     "optima": collapse.run,

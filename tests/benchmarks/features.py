@@ -29,7 +29,7 @@ LAM_X, LAM_Y = 0.7, 0.6
 
 
 def reduced(
-    *, dim: int = 2000, steps: int = 200, pair_steps: int = 1, repeats: int = 3
+    *, dim: int = 2000, steps: int = 200, pair_steps: int = 3, repeats: int = 3
 ) -> list[Row]:
     """A step at the reference configuration, in inner products and on all mixed inputs.
 
@@ -45,11 +45,19 @@ def reduced(
     filters = 0.3 * jax.random.normal(key_filters, (2, config.width, dim))
     state = State(a=filters[..., :4], q=features_noise.inner_products(filters[..., 4:], vectors))
     inputs = jnp.concatenate([data.coef, vectors], axis=2)
-    plain = jax.jit(functools.partial(explicit, lr=config.lr, steps=pair_steps))
+    plain = jax.jit(functools.partial(explicit_step, lr=config.lr))
+
+    def on_pairs() -> Array:
+        at, losses = filters, []
+        for _ in range(pair_steps):
+            at, loss = plain(at, inputs, data.target)
+            losses.append(loss)
+        return jnp.stack(losses)
+
     ours = jax.jit(functools.partial(inner, lr=config.lr, steps=steps))
     (pairs, overlapping, ideal), (explicit_losses, losses, _) = side_by_side(
         [
-            lambda: plain(filters, inputs, data.target),
+            on_pairs,
             lambda: ours(state, data, gram),
             lambda: ours(state, data, config.noise_energy),
         ],
@@ -124,8 +132,10 @@ def grid(*, seeds: int = 8, steps: int = 1500, lams: int = 4, dispatched: int = 
     ]
 
 
-def explicit(filters: Array, inputs: Array, target: Array, *, lr: float, steps: int) -> Array:
-    """The usual way: losses before steps of descent by the filters, every mixed input formed.
+def explicit_step(
+    filters: Array, inputs: Array, target: Array, *, lr: float
+) -> tuple[Array, Array]:
+    """The usual way: a step of descent by the filters, every mixed input formed; and the loss.
 
     The second sample of the pairs goes one by one, so that n P d numbers are in memory and not
     n^2 P d.
@@ -143,11 +153,8 @@ def explicit(filters: Array, inputs: Array, target: Array, *, lr: float, steps: 
 
         return jnp.mean(jax.lax.map(of_partner, (inputs, target)))
 
-    def step(filters: Array, _: None) -> tuple[Array, Array]:
-        value, gradient = jax.value_and_grad(loss)(filters)
-        return filters - lr * gradient, value
-
-    return jax.lax.scan(step, filters, length=steps)[1]
+    value, gradient = jax.value_and_grad(loss)(filters)
+    return filters - lr * gradient, value
 
 
 def inner(state: State, data: PatchData, noise: Any, *, lr: float, steps: int) -> Array:

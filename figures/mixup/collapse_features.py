@@ -89,7 +89,7 @@ def planes(results: StemResults) -> Figure:
         square(axes, 1.15 * longest)
         kappa = run.arrays["kappa"][0, at]
         axes.set_title(rf"$\mu$ = {decay:g}, $\kappa$ = {kappa:g}")
-        axes.set_xlabel("$h_1$")
+    figure.supxlabel("$h_1$", fontsize=8)
     panels[0].set_ylabel("$h_2$")
     figure.colorbar(
         ScalarMappable(UNIT, COLORS), ax=list(panels), label=r"weight $\lambda$ of the first class"

@@ -30,8 +30,7 @@ def planes(results: StemResults) -> Figure:
             _plane(axes, runs[setting])
             axes.set_title(f"{setting[0]} classifier, {_SAMPLE_NAMES[setting[1]]}", fontsize=7)
         panels[0].set_ylabel(f"{name}\n$h_2$")
-    for axes in grid[-1]:
-        axes.set_xlabel("$h_1$")
+    figure.supxlabel("$h_1$", fontsize=8)
     figure.colorbar(
         ScalarMappable(UNIT, COLORS),
         ax=list(grid.ravel()),
@@ -87,7 +86,7 @@ def logits(results: StemResults) -> Figure:
     """Difference of the logits over lambda, by classifier; and distances at lambda = 1/2."""
     sets = _sets(results)
     figure = style.figure(style.DOUBLE, 0.4 + 1.9 * len(sets))
-    grid = figure.subplots(len(sets), 3, squeeze=False)
+    grid = figure.subplots(len(sets), 3, squeeze=False, sharex="col")
     for panels, (name, runs) in zip(grid, sets.items(), strict=True):
         for axes, classifier in zip(panels, ("fixed", "trained"), strict=False):
             _differences(axes, [runs[classifier, samples] for samples in ("mixup", "plain")])

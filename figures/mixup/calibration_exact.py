@@ -32,16 +32,19 @@ def ts_vs_mixup(results: StemResults) -> Figure:
     for k, shade in zip(ks, shades, strict=True):
         curve = run.arrays["ts"][0, run.coords["k"].index(k)]
         left.plot(alphas, curve, color=_TS, alpha=shade)
-        # Labels at the curve's top, where curves are furthest apart.
+        # At the curve's start, but for k = 2 at its top: there curves are furthest apart.
         top = int(np.argmax(curve))
         left.annotate(
             f"k = {k}",
             (alphas[top], curve[top]),
-            xytext=(7, 2),
+            xytext=(-7, 0) if top == 0 else (0, 2),
             textcoords="offset points",
+            ha="right" if top == 0 else "center",
+            va="center" if top == 0 else "bottom",
             fontsize=6.5,
             color=_TS,
         )
+    left.set_xlim(-0.18, 1.05)
     for axes in (left, right):
         axes.plot(alphas, run.arrays["mixup"][0], color=_MIXUP)
     # It jumps at 0, where the classes of a pair are one.

@@ -84,8 +84,8 @@ EXPERIMENT = Experiment(
                         2,
                     )
                 },
-                "default": _digits(60, (0, 5, 10, 20, 30, 40, 50, 60), 5)
-                | _fashion(30, (0, 5, 10, 15, 20, 30), 1000, 5),
+                "default": _digits(60, (0, 10, 20, 30, 40, 50, 60), 5)
+                | _fashion(20, (0, 5, 10, 15, 20), 1000, 5),
                 "paper": _digits(200, (0, 10, 25, 50, 75, 100, 125, 150, 175, 200), 20)
                 | _fashion(100, (0, 10, 25, 50, 75, 100), 10000, 20),
             },
@@ -100,7 +100,7 @@ EXPERIMENT = Experiment(
             simulate=features_dynamics.simulate_dynamics,
             cells={
                 "smoke": {"reference": (DynamicsConfig(**_TINY, steps=40, record_every=20), 2)},
-                "default": _dynamics(8, 4),
+                "default": _dynamics(8, 3),
                 "paper": _dynamics(38, 8),
             },
             dims=features_dynamics.DYNAMICS_DIMS,
@@ -124,7 +124,7 @@ EXPERIMENT = Experiment(
             simulate=features_sweeps.simulate_weights,
             cells={
                 "smoke": {"grid": (WeightConfig(**_TINY, steps=20), 1)},
-                "default": {"grid": (WeightConfig(), 3)},
+                "default": {"grid": (WeightConfig(), 2)},
                 "paper": {"grid": (WeightConfig(), 8)},
             },
             dims=features_sweeps.WEIGHT_DIMS,

@@ -63,7 +63,7 @@ CAPTIONS = {
         " optimum of unconstrained features at the κ of each run and the straight line. Mixup"
         " bends it towards the optimum; networks cannot give every mixed image a feature of its"
         " own, and stay between. Bars: mean distance of the two logits at λ = 1/2, where the"
-        " optimum has none, and the band that is asserted with mixup. On the digits networks"
-        " without mixup are below it, too."
+        " optimum has none, and the band that is asserted with mixup. At the default"
+        " scale networks on the digits without mixup are below it, too."
     ),
 }

@@ -31,7 +31,8 @@ def rows(axes: Axes, row: np.ndarray, length: float) -> None:
         # Beside the middle of the arrow, where few activations lie.
         beside = 0.55 * tip + 0.2 * np.array([-tip[1], tip[0]])
         axes.text(
-            *beside,
+            beside[0],
+            beside[1],
             f"$w_{index}$",
             color=_ROWS,
             ha="center",
@@ -78,7 +79,7 @@ def planes(results: StemResults) -> Figure:
                 path = features[i, j]
                 axes.add_collection(
                     LineCollection(
-                        np.stack([path[:-1], path[1:]], axis=1),
+                        list(np.stack([path[:-1], path[1:]], axis=1)),
                         cmap=COLORS,
                         norm=UNIT,
                         array=(lams[1:] + lams[:-1]) / 2,

@@ -49,8 +49,10 @@ def _plane(axes: Axes, run: Run) -> None:
     apart = [(i, j) for i in classes for j in classes if i > j]
     for number, (i, j) in enumerate(apart):
         weights = np.broadcast_to(lams[:, None], points.shape[2:4])
+        x, y = points[i, j].reshape(-1, 2).T
         axes.scatter(
-            *points[i, j].reshape(-1, 2).T,
+            x,
+            y,
             c=weights.ravel(),
             cmap=COLORS,
             norm=UNIT,

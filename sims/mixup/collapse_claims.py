@@ -54,7 +54,7 @@ def _optima(results: StemResults) -> Iterator[Claim]:
         )
         for name, words, source in (
             ("off_row", "single classes off their rows", "(i), [paper] that they are on them"),
-            ("combination", "off the combination of two rows", "(ii), solved for three values"),
+            ("combination", "off the combination of two rows", "(ii), all other classes alike"),
         ):
             yield _at_most(
                 f"ufm, {label}: {words}", f"[derived] B1 {source}", 1e-12, arrays[name].max()

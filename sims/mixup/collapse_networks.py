@@ -244,7 +244,7 @@ def simulate(key: Array, config: NetworkConfig, inputs: dict[str, Array]) -> dic
     return {"loss": fit.loss, "accuracy": jnp.mean(found == inputs["test_y"]), **measured}
 
 
-def measure(features: Array, w: Array, lams: Array, decay: Array) -> dict[str, Array]:
+def measure(features: Array, w: Array, lams: Array, decay: Array | float) -> dict[str, Array]:
     """What :func:`simulate` records of features, in float64.
 
     Args:

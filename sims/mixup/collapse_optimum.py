@@ -95,8 +95,8 @@ def simulate(key: Array, config: OptimumConfig, inputs: dict[str, Array]) -> dic
       rows' norm;
     - ``wrong_gradient``: control, smallest norm of that gradient in units of :math:`\mu |h|`, where
       the solver was told 1.5 times the decay;
-    - ``combination``: largest relative distance from the combination of two rows that the
-      three-value solution gives (:func:`theory.mixup.collapse.ufm_coefficients`).
+    - ``combination``: largest distance from :math:`[(z_i - z_o) w_i + (z_j - z_o) w_j] / A`, which
+      is all of the feature where the other classes are alike, in units of a single class's.
     """
     k, lams = config.num_classes, jnp.asarray(config.lams, jnp.float64)
     scale = jnp.asarray(config.norm, jnp.float64)
@@ -120,8 +120,8 @@ def simulate(key: Array, config: OptimumConfig, inputs: dict[str, Array]) -> dic
         straight = alone @ h[jnp.arange(k), jnp.arange(k), 0]
         return _norm(h - straight) / _norm(straight)
 
-    def at_decay(found: tuple[Array, Array, Array, collapse.Coefficients]) -> dict[str, Array]:
-        decay, h, wrong, parts = found
+    def at_decay(found: tuple[Array, Array, Array]) -> dict[str, Array]:
+        decay, h, wrong = found
         gradient = jax.vmap(jax.grad(collapse.ufm_objective), in_axes=(0, None, 0, None))
         z = (h @ w.T).reshape(*pairs, k)
         features = h.reshape(*pairs, -1)
@@ -130,11 +130,10 @@ def simulate(key: Array, config: OptimumConfig, inputs: dict[str, Array]) -> dic
         first, second = jnp.diagonal(z, axis1=0, axis2=3), jnp.diagonal(z, axis1=1, axis2=3)
         first, second = jnp.moveaxis(first, -1, 0), jnp.moveaxis(second, -1, 1)
         others = jnp.max(jnp.where(mixed, z, -jnp.inf), axis=-1)
-        combined = (
-            parts.coef_i[None, None, :, None] * w[:, None, None, :]
-            + parts.coef_j[None, None, :, None] * w[None, :, None, :]
-        )
-        apart = jnp.where(same[:, :, None], 0, _norm(features - combined))
+        rest = jnp.sum(jnp.where(mixed, z, 0), axis=-1) / (k - 2)
+        combined = (first - rest)[..., None] * w[:, None, None, :]
+        combined += (second - rest)[..., None] * w[None, :, None, :]
+        apart = jnp.where(same[:, :, None], 0, _norm(features - combined / strength))
         missed = gradient(wrong, w, targets, decay)
         return {
             "kappa": strength / decay,
@@ -153,8 +152,7 @@ def simulate(key: Array, config: OptimumConfig, inputs: dict[str, Array]) -> dic
     decays = jnp.asarray(config.decays, jnp.float64)
     # All solutions in one loop, which is what takes time to compile.
     h, wrong = jnp.split(jax.lax.map(solve, jnp.concatenate([decays, WRONG * decays])), 2)
-    parts = jax.vmap(lambda decay: collapse.ufm_coefficients(lams, k, scale, decay))(decays)
-    return {"row": w, **jax.lax.map(at_decay, (decays, h, wrong, parts))}
+    return {"row": w, **jax.lax.map(at_decay, (decays, h, wrong))}
 
 
 def _norm(vectors: Array) -> Array:

@@ -8,6 +8,7 @@ training finds it, whether classifier and features balance as every stationary p
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -90,7 +91,7 @@ def simulate(key: Array, config: TrainingConfig, inputs: dict[str, Array]) -> di
     optimizer = optax.lbfgs(memory_size=_MEMORY)
     evaluate = optax.value_and_grad_from_state(loss)
 
-    def step(carry: tuple[Array, optax.OptState], _: None) -> tuple:
+    def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], None]:
         flat, state = carry
         value, gradient = evaluate(flat, state=state)
         updates, state = optimizer.update(
@@ -98,7 +99,7 @@ def simulate(key: Array, config: TrainingConfig, inputs: dict[str, Array]) -> di
         )
         return (optax.apply_updates(flat, updates), state), None
 
-    def chunk(carry: tuple[Array, optax.OptState], _: None) -> tuple:
+    def chunk(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
         carry, _ = jax.lax.scan(step, carry, length=config.every)
         return carry, carry[0]
 

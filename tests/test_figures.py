@@ -112,7 +112,7 @@ def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
     [
         (
             ["no.stem"],
-            "stem must be one of perturbation.wide, perturbation.orthogonal; got 'no.stem'",
+            f"stem must be one of {', '.join(catalogue.STEMS)}; got 'no.stem'",
         ),
         (["report", "no.stem"], "stem must be one of"),
         (["--scale", "huge"], "scale must be one of smoke, default, paper; got 'huge'"),

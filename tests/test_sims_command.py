@@ -163,11 +163,11 @@ def test_list_names_the_stems(fake, capsys, monkeypatch):
         (["run"], "the following arguments are required: STEM"),
         (
             ["run", "nope"],
-            "stem must be one of perturbation.wide, perturbation.orthogonal, fake; got 'nope'",
+            f"stem must be one of {', '.join(catalogue.STEMS)}, fake; got 'nope'",
         ),
         (
             ["status", "nope"],
-            "stem must be one of perturbation.wide, perturbation.orthogonal, fake; got 'nope'",
+            f"stem must be one of {', '.join(catalogue.STEMS)}, fake; got 'nope'",
         ),
         (["run", "fake", "--scale", "s"], "--scale must be one of smoke, default, paper; got s"),
         (["run", "fake", "--seeds", "x"], "--seeds must be int | None; got x"),

@@ -87,7 +87,7 @@ EXPERIMENT = Experiment(
                 "smoke": _images(2, epochs=2),
                 "default": {
                     **_images(5),
-                    **_images(3, **_FASHION, num_images=4000, epochs=60),
+                    **_images(5, **_FASHION, num_images=4000, epochs=60),
                 },
                 "paper": {
                     **_images(20),

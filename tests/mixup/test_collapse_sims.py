@@ -11,7 +11,13 @@ from scipy import optimize, special
 
 from sims import compute
 from sims.experiment import StemResults
-from sims.mixup import collapse, collapse_claims, collapse_networks, collapse_training
+from sims.mixup import (
+    collapse,
+    collapse_activations,
+    collapse_claims,
+    collapse_networks,
+    collapse_training,
+)
 from sims.mixup.collapse_networks import NetworkConfig
 from sims.mixup.collapse_optimum import OptimumConfig
 from sims.mixup.collapse_training import TrainingConfig
@@ -106,7 +112,7 @@ LAMS = jnp.linspace(0, 1, 5)
 @functools.partial(jax.jit, static_argnames="pairs")
 def measured(features, w, decay, pairs=2):
     repeated = jnp.repeat(features.reshape(3, 3, LAMS.shape[0], 1, -1), pairs, axis=3)
-    return collapse_networks.measure(repeated, w, LAMS, decay)
+    return collapse_activations.measure(repeated, w, LAMS, decay)
 
 
 def test_optimal_features_are_measured_as_optimal():

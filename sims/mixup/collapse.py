@@ -69,7 +69,7 @@ EXPERIMENT = Experiment(
                 # a frame only after many more steps.
                 "default": {
                     **_networks("digits", 5, epochs=400),
-                    **_networks("fashion-mnist", 5, per_class=200, epochs=100, **_FASHION),
+                    **_networks("fashion-mnist", 5, per_class=150, epochs=100, **_FASHION),
                 },
                 "paper": {
                     **_networks("digits", 20, epochs=3000, weight_decay=5e-4),

@@ -61,8 +61,8 @@ CAPTIONS = {
         " hidden units on the digits of scikit-learn (8 × 8), and on a part of Fashion-MNIST where"
         " it is installed. Mixup with uniform weights until an epoch, plain training afterwards;"
         " at 0 plain training throughout. The one claim: the error after an early stop is within"
-        " one standard error of Mixup throughout, or better. It does not say that Mixup helps"
-        " here: plain training is no worse. Right: Mixup throughout with fixed weights of inputs"
-        " and labels."
+        " one standard error of Mixup throughout, or better. It does not say that Mixup helps: in"
+        " the short trainings of the default scale no stop is better than plain training, and Mixup"
+        " throughout is worse. Right: Mixup throughout with fixed weights of inputs and labels."
     ),
 }

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from figures import style
 from figures.catalogue import Absent
 from sims.experiment import Run, StemResults
-from sims.mixup.features_claims import rare_gap, scale_slopes
 from sims.mixup.features_patches import KINDS
+from sims.mixup.features_sweep_claims import rare_gap, scale_slopes
 
 COLORS = {"standard": style.F, "mixup": style.G}
 NAMES = {"standard": "standard training", "mixup": "Mixup"}

@@ -10,7 +10,13 @@ import pytest
 
 from sims import compute
 from sims.experiment import Run, StemResults
-from sims.mixup import features, features_claims, features_dynamics, features_image_claims
+from sims.mixup import (
+    features,
+    features_claims,
+    features_dynamics,
+    features_image_claims,
+    features_sweep_claims,
+)
 from sims.mixup import features_patches as patches
 from sims.mixup.features_digits import DigitsConfig
 from sims.mixup.features_dynamics import DynamicsConfig, GaussianConfig
@@ -146,7 +152,7 @@ def test_phases_share_data_and_filters_but_for_their_sizes():
     key_data, key_state = jax.random.split(KEY)
     np.testing.assert_allclose(found["signal_gap"][0, 1], trained((("standard", 20),)), rtol=1e-10)
     # More rare samples grow the rare feature faster.
-    rare = features_claims.rare_gap(found["signal_gap"])
+    rare = features_sweep_claims.rare_gap(found["signal_gap"])
     assert (rare[1] > rare[0]).all()
 
 

@@ -20,11 +20,13 @@ from sims.mixup import (
     features_claims,
     features_digits,
     features_dynamics,
+    features_gaussian,
     features_handover,
     features_sweeps,
 )
 from sims.mixup.features_digits import DigitsConfig
-from sims.mixup.features_dynamics import DynamicsConfig, GaussianConfig
+from sims.mixup.features_dynamics import DynamicsConfig
+from sims.mixup.features_gaussian import GaussianConfig
 from sims.mixup.features_handover import HandoverConfig
 from sims.mixup.features_sweeps import PhaseConfig, ScaleConfig, WeightConfig
 
@@ -97,26 +99,26 @@ EXPERIMENT = Experiment(
         Study(
             name="dynamics",
             config_type=DynamicsConfig,
-            simulate=features_dynamics.simulate_dynamics,
+            simulate=features_dynamics.simulate,
             cells={
                 "smoke": {"reference": (DynamicsConfig(**_TINY, steps=40, record_every=20), 2)},
                 "default": _dynamics(8, 3),
                 "paper": _dynamics(38, 8),
             },
-            dims=features_dynamics.DYNAMICS_DIMS,
-            coords=features_dynamics.dynamics_coords,
+            dims=features_dynamics.DIMS,
+            coords=features_dynamics.coords,
         ),
         Study(
             name="gaussian",
             config_type=GaussianConfig,
-            simulate=features_dynamics.simulate_gaussian,
+            simulate=features_gaussian.simulate,
             cells={
                 "smoke": {"gaussian": (GaussianConfig(**_TINY, dim=60, steps=20, num_test=100), 1)},
                 "default": {"gaussian": (GaussianConfig(), 2)},
                 "paper": {"gaussian": (GaussianConfig(), 10)},
             },
-            dims=features_dynamics.GAUSSIAN_DIMS,
-            coords=features_dynamics.gaussian_coords,
+            dims=features_gaussian.DIMS,
+            coords=features_gaussian.coords,
         ),
         Study(
             name="lambda",

@@ -1,8 +1,6 @@
-r"""Studies ``dynamics`` and ``gaussian``: training from one start with and without Mixup.
+"""Study ``dynamics``: training from one start with and without Mixup, in time.
 
-``dynamics`` has ideal noise and follows both trainings in time, with what the conservation law of
-standard training says of their ends. ``gaussian`` has noise patches of law
-:math:`N(0, (s^2/d) I)`, which overlap, and counts errors on fresh samples with fresh noise.
+With what the conservation law of standard training says of both ends, and of the flow.
 """
 
 from __future__ import annotations
@@ -20,10 +18,8 @@ from sims.mixup.features_patches import FEATURES, KINDS, PatchConfig
 from theory import arguments
 from theory.mixup import (
     features,
-    features_data,
     features_laws,
     features_learning_theorems,
-    features_noise,
     features_runs,
 )
 from theory.mixup.features import State
@@ -60,7 +56,7 @@ class DynamicsConfig(PatchConfig):
         patches.multiple("steps", self.steps, self.record_every, "record_every")
 
 
-DYNAMICS_DIMS = {
+DIMS = {
     "loss": ("kind", "step"),
     "signal_gap": ("kind", "step", "feature"),
     "noise_square": ("kind", "step"),
@@ -77,7 +73,7 @@ DYNAMICS_DIMS = {
 }
 
 
-def dynamics_coords(config: DynamicsConfig) -> dict[str, list]:
+def coords(config: DynamicsConfig) -> dict[str, list]:
     """Values along each axis of the results."""
     return {
         "kind": list(KINDS),
@@ -87,9 +83,7 @@ def dynamics_coords(config: DynamicsConfig) -> dict[str, list]:
     }
 
 
-def simulate_dynamics(
-    key: Array, config: DynamicsConfig, inputs: dict[str, Array]
-) -> dict[str, Array]:
+def simulate(key: Array, config: DynamicsConfig, inputs: dict[str, Array]) -> dict[str, Array]:
     r"""Both trainings from one start, in float64.
 
     - ``loss``, ``signal_gap``, ``noise_square``: before each recorded step, over the kinds;
@@ -194,116 +188,4 @@ def _flow(at: State, data: PatchData, energy: Array | float) -> dict[str, Array]
     return {
         "flow_gap": jnp.stack([gap(fast), gap(slow)]),
         "flow_control": gap(slow, 2.0),
-    }
-
-
-# Noise that overlaps -----------------------------------------------------------------------------
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GaussianConfig(PatchConfig):
-    """Gaussian noise in ``dim`` dimensions, ``num_test`` fresh rare samples."""
-
-    dim: int = 2000
-    lam_x: float = traced(0.7)
-    lam_y: float = traced(0.7)
-    steps: int = 1500
-    num_test: int = 2000
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        patches.weights(self.lam_x, self.lam_y)
-        arguments.integer("steps", self.steps)
-        if arguments.integer("num_test", self.num_test, low=2) % 2:
-            raise ValueError(f"num_test must be even, as many of each class; got {self.num_test}.")
-        # Else noise patches are linearly dependent, and filters cannot be recovered from them.
-        noise_patches = self.n * (self.num_patches - 1 - self.num_feature_noise)
-        arguments.integer("dim", self.dim, low=4 + noise_patches)
-
-
-GAUSSIAN_DIMS = {
-    "signal_gap": ("kind", "feature"),
-    "rare_error": ("kind",),
-    "common_error": ("kind",),
-    "ratio": ("kind",),
-    "train_error": ("kind",),
-    "fresh_error": ("kind",),
-    "fresh_std": ("kind",),
-}
-
-
-def gaussian_coords(config: GaussianConfig) -> dict[str, list]:
-    """Values along each axis of the results."""
-    return {"kind": list(KINDS), "feature": list(FEATURES)}
-
-
-def simulate_gaussian(
-    key: Array, config: GaussianConfig, inputs: dict[str, Array]
-) -> dict[str, Array]:
-    """Both trainings on overlapping noise, and errors on fresh samples, in float64.
-
-    - ``signal_gap``, ``rare_error``, ``common_error``, ``ratio``: at the end, by the closed forms;
-    - ``train_error``: share of training samples on the wrong side;
-    - ``fresh_error``: share of fresh rare samples, with their noise, on the wrong side;
-    - ``fresh_std``: standard deviation of what their noise adds to the difference of the logits.
-
-    Fresh noise is drawn by the exact joint law of its inner products with the filters.
-    """
-    key_data, key_noise, key_filters, key_fresh = jax.random.split(key, 4)
-    data = patches.draw_data(key_data, config)
-    vectors = features_noise.gaussian_noise(key_noise, data, config.dim, config.noise_energy)
-    gram = features_noise.noise_gram(vectors, vectors)
-    filters = config.init_scale * jax.random.normal(key_filters, (2, config.width, config.dim))
-    off = filters[..., 4:]
-    at = State(a=filters[..., :4], q=features_noise.inner_products(off, vectors))
-
-    def judge(state: State) -> dict[str, Array]:
-        gap = features.signal_gap(state.a)
-        fresh = fresh_gaps(key_fresh, state.a, features_noise.lift(off, state.q, vectors), config)
-        return {
-            "signal_gap": gap,
-            **patches.errors(gap, config),
-            "train_error": patches.train_error(state, data),
-            **fresh,
-        }
-
-    found = [
-        judge(
-            features_runs.run(
-                at,
-                data,
-                ((kind, config.steps),),
-                config.lr,
-                gram,
-                config.lam_x,
-                config.lam_y,
-                config.steps,
-            )[0]
-        )
-        for kind in KINDS
-    ]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
-
-
-def fresh_gaps(key: Array, a: Array, filters: Array, config: GaussianConfig) -> dict[str, Array]:
-    """Errors on fresh rare samples of filters known off the features too, shape (2, m, e)."""
-    key_coins, key_noise = jax.random.split(key)
-    n, b = config.num_test, config.num_feature_noise
-    fresh = features_data.assemble(
-        y=(jnp.arange(n) >= n // 2).astype(jnp.int32),
-        rare=jnp.ones(n, bool),
-        coins=jax.random.bernoulli(key_coins, 0.5, (n, b)).astype(jnp.int32),
-        order=jnp.broadcast_to(jnp.arange(config.num_patches), (n, config.num_patches)),
-        alpha=config.alpha,
-    )
-    flat = filters.reshape(-1, filters.shape[2])
-    factor = jnp.linalg.cholesky(flat @ flat.T * (config.noise_energy / config.dim))
-    normal = jax.random.normal(key_noise, (factor.shape[0], n * config.num_patches))
-    q = (factor @ normal).reshape(*filters.shape[:2], n, config.num_patches)
-    state = State(a=a, q=q * fresh.noise_mask[None, None])
-    gaps = features.output_gaps(state, fresh)
-    added = jnp.sum(state.q**2, axis=(1, 3))
-    return {
-        "fresh_error": jnp.mean(jnp.where(fresh.y == 0, gaps < 0, gaps > 0), dtype=gaps.dtype),
-        "fresh_std": jnp.std(added[0] - added[1]),
     }

@@ -13,13 +13,14 @@ from sims.experiment import Run, StemResults
 from sims.mixup import (
     features,
     features_claims,
-    features_dynamics,
+    features_gaussian,
     features_image_claims,
     features_sweep_claims,
 )
 from sims.mixup import features_patches as patches
 from sims.mixup.features_digits import DigitsConfig
-from sims.mixup.features_dynamics import DynamicsConfig, GaussianConfig
+from sims.mixup.features_dynamics import DynamicsConfig
+from sims.mixup.features_gaussian import GaussianConfig
 from sims.mixup.features_handover import HandoverConfig
 from sims.mixup.features_patches import PatchConfig
 from sims.mixup.features_sweeps import PhaseConfig, ScaleConfig, WeightConfig
@@ -173,7 +174,7 @@ def test_fresh_noise_has_the_law_of_drawn_vectors():
     key_a, key_filters = jax.random.split(KEY)
     a = jax.random.normal(key_a, (2, 2, 4))
     filters = 0.3 * jax.random.normal(key_filters, (2, 2, 36))
-    found = jax.jit(lambda key: features_dynamics.fresh_gaps(key, a, filters, config))(KEY)
+    found = jax.jit(lambda key: features_gaussian.fresh_gaps(key, a, filters, config))(KEY)
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(20000, 2, 36)) * (4.0 / 40) ** 0.5
     q = np.einsum("kre,ipe->krip", filters, noise)

@@ -38,6 +38,7 @@ IDX_FILES = (
 )
 DATA_VARIABLE = "TWOLAYER_DATA"
 NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+CLASSES = 10
 
 
 def shifted_gauss(
@@ -136,6 +137,24 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
         f"TWOLAYER_DATA, to a folder with {name}.npz ({', '.join(NPZ_ARRAYS)}) or the idx files "
         f"{', '.join(IDX_FILES)} (or .gz), or to the parent of such a folder called {name}."
     )
+
+
+def load_ten_classes(name: str, *, num_train: int = 0, num_test: int = 0) -> Images:
+    """:func:`load_images` of classes 0 to 9, for a study that takes a part of them.
+
+    Raises:
+      ValueError: as :func:`load_images`; for other classes, or fewer images than asked for.
+    """
+    loaded = load_images(name)
+    for argument, wanted, there in (
+        ("num_train", num_train, len(loaded.train_x)),
+        ("num_test", num_test, len(loaded.test_x)),
+    ):
+        if wanted > there:
+            raise ValueError(f"{argument} must be at most {there} for {name}; got {wanted}.")
+    if not set(np.unique(loaded.train_y)) <= set(range(CLASSES)):
+        raise ValueError(f"dataset must have classes 0 to {CLASSES - 1}; {name} has not.")
+    return loaded
 
 
 def binary_task(

@@ -16,7 +16,7 @@ X = np.random.default_rng(0).normal(size=(N, 2, 2))
 TARGETS = np.eye(K)[np.arange(N) % K]
 
 
-@functools.partial(jax.jit, static_argnames=("points", "per_batch"))
+@functools.partial(jax.jit, static_argnames=("points", "per_batch", "concentration"))
 def mix(key, x, targets, **options):
     return mixing.mix(key, x, targets, **options)
 

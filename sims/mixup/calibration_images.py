@@ -21,8 +21,6 @@ from sims.experiment import Inputs, traced
 from sims.mixup import calibration_networks
 from theory import arguments
 
-CLASSES = 10
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageConfig:
@@ -62,7 +60,7 @@ DIMS = {
 
 def coords(config: ImageConfig) -> dict[str, list]:
     """Values along each axis of the results."""
-    return {"points": list(config.points), "class": list(range(CLASSES))}
+    return {"points": list(config.points), "class": list(range(data.CLASSES))}
 
 
 def images(config: ImageConfig) -> Inputs:
@@ -71,7 +69,7 @@ def images(config: ImageConfig) -> Inputs:
     Raises:
       ValueError: if there are fewer images than asked for, or none are left to test on.
     """
-    loaded = data.load_images(config.dataset)
+    loaded = data.load_ten_classes(config.dataset)
     total = len(loaded.train_x) + len(loaded.test_x)
     if config.num_images > total:
         raise ValueError(
@@ -104,7 +102,8 @@ def simulate(key: Array, config: ImageConfig, inputs: dict[str, Array]) -> dict[
     order = jax.random.permutation(key_order, inputs["x"].shape[0])
     x, y = inputs["x"][order], inputs["y"][order]
     # Never the class itself.
-    becomes = (jnp.arange(CLASSES) + jax.random.randint(key_map, (CLASSES,), 1, CLASSES)) % CLASSES
+    k = data.CLASSES
+    becomes = (jnp.arange(k) + jax.random.randint(key_map, (k,), 1, k)) % k
     used = config.num_train + config.num_calibration
     is_wrong = jax.random.bernoulli(key_wrong, config.noise, (used,))
     noisy = jnp.where(is_wrong, becomes[y[:used]], y[:used])
@@ -115,7 +114,7 @@ def simulate(key: Array, config: ImageConfig, inputs: dict[str, Array]) -> dict[
             (x[:n], noisy[:n]),
             (x[n:used], noisy[n:]),
             (x[used:], y[used:]),
-            classes=CLASSES,
+            classes=k,
             hidden=config.hidden,
             points=config.points,
             batch=config.batch,

@@ -210,12 +210,15 @@ def _networks(results: StemResults) -> Iterator[Claim]:
         source = (
             "[paper] of larger networks, no number; our band" if mixup else "contrast: no mixup"
         )
+        # The band is of the digits. Elsewhere it depends on weight decay and rate, which were
+        # chosen in view of it.
+        judged = mixup and run.config.dataset == "digits"
         yield Claim(
             name=f"network, {label}: mean cosine of same-class activations with their row",
             source=source,
             expected=0.9,
             measured=float(cosine.mean()),
-            kind="at_least" if mixup else "context",
+            kind="at_least" if judged else "context",
             note=f"worst seed {cosine.min():.3f}",
         )
         yield Claim(
@@ -223,7 +226,7 @@ def _networks(results: StemResults) -> Iterator[Claim]:
             source=source,
             expected=0.25,
             measured=float(share.mean()),
-            kind="at_most" if mixup else "context",
+            kind="at_most" if judged else "context",
             note=f"worst seed {share.max():.3f}",
         )
         if 0.1 in run.config.lams:

@@ -21,8 +21,6 @@ from sims.experiment import Inputs, traced
 from sims.mixup import features_patches as patches
 from theory import arguments
 
-CLASSES = 10
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DigitsConfig:
@@ -79,15 +77,9 @@ def coords(config: DigitsConfig) -> dict[str, list]:
 
 def images(config: DigitsConfig) -> Inputs:
     """All images of a data set as float32 rows in [0, 1]."""
-    loaded = data.load_images(config.dataset)
-    for name, wanted, there in (
-        ("num_train", config.num_train, len(loaded.train_x)),
-        ("num_test", config.num_test, len(loaded.test_x)),
-    ):
-        if wanted > there:
-            raise ValueError(f"{name} must be at most {there} for {config.dataset}; got {wanted}.")
-    if not set(np.unique(loaded.train_y)) <= set(range(CLASSES)):
-        raise ValueError(f"dataset must have classes 0 to {CLASSES - 1}; {config.dataset} has not.")
+    loaded = data.load_ten_classes(
+        config.dataset, num_train=config.num_train, num_test=config.num_test
+    )
     return Inputs(
         arrays={
             "train_x": loaded.train_x,
@@ -117,9 +109,9 @@ def simulate(key: Array, config: DigitsConfig, inputs: dict[str, Array]) -> dict
         x, y = x[chosen], y[chosen]
     num_test = config.num_test or inputs["test_x"].shape[0]
     test_x, test_y = inputs["test_x"][:num_test], inputs["test_y"][:num_test]
-    net = models.flatten(models.MLP(hidden=(config.hidden,), outputs=CLASSES), x.shape[1:])
+    net = models.flatten(models.MLP(hidden=(config.hidden,), outputs=data.CLASSES), x.shape[1:])
     first = net.initialise(key_net)
-    targets = jax.nn.one_hot(y, CLASSES, dtype=x.dtype)
+    targets = jax.nn.one_hot(y, data.CLASSES, dtype=x.dtype)
     steps_per_epoch = x.shape[0] // config.batch
 
     def loss(params: Array, x: Array, targets: Array) -> Array:

@@ -149,7 +149,7 @@ def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
     [
         (
             ["verify", "wide.wdth"],
-            "NAME must be one of perturbation, wide, orthogonal, wide.effective_time",
+            "NAME must be one of perturbation, mixup, wide, orthogonal, features",
         ),
         (["list", "nothing"], "got 'nothing'."),
         (["verify", CHEAP, "--instances", "0"], "--instances must be at least 1; got 0."),
@@ -158,7 +158,7 @@ def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
             ["verify", CHEAP, "--json", "/no/such/folder/verdicts.json"],
             "--json must be a file in a writable folder; got /no/such/folder/verdicts.json.",
         ),
-        (["falsify", "wide.wdth"], "NAME must be one of perturbation, wide"),
+        (["falsify", "wide.wdth"], "NAME must be one of perturbation, mixup"),
         (["falsify", CHEAP, "--budget", "-1"], "--budget must be in [0, inf); got -1.0."),
         (["falsify", CHEAP, "--seed", "-1"], "--seed must be at least 0; got -1."),
         (["falsify", CHEAP, "--save", "/dev/null/x"], "--save must be a folder that can be made"),

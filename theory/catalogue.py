@@ -56,6 +56,7 @@ THEOREMS: dict[str, Theorem] = {
 WINGS = {
     "perturbation": ("wide", "orthogonal"),
     "mixup": ("features", "collapse", "calibration"),
+    "shortcut": ("availability", "cues", "gradients"),
 }
 
 

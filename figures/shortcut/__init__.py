@@ -1,0 +1,1 @@
+"""Shortcuts: predictivity against availability, equal cues, input gradients."""

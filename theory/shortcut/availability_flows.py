@@ -1,0 +1,306 @@
+r"""Gradient flow on two latent features: the linear kernel in closed form, any by quadrature.
+
+Squared loss, from f = 0. The setting is that of :mod:`theory.shortcut.availability`, embedded in
+the plane along orthogonal directions, :math:`x = A z`, :math:`A = \mathrm{diag}(\alpha)`: every
+kernel here depends on inner products alone, so that more dimensions change nothing.
+
+The mixture is symmetric under :math:`(x, y) \to (-x, -y)`. On all of it the flow of a kernel K is
+that of its odd part :math:`K_o(x, x') = (K(x, x') - K(x, -x'))/2` (Theorem A0),
+
+.. math:: \dot f(x) = E_{z \sim N(\mu, \Sigma)}\big[K_o(x, A z)\,(m(z) - f(A z))\big],
+          \qquad m(z) = \tanh(z \cdot v^*),
+
+and tends to :math:`m`, unbiased (A5). Availability acts through finite time and finite samples, so
+a bias says nothing without its time; :math:`\tau = t \lambda_1` counts it in units of the fastest
+mode.
+
+Source: spec shortcut bias, A.3 and A.4 [derived].
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
+
+from theory import activations, arguments, deep_kernels
+from theory.deep_kernels import Kernel
+from theory.shortcut import availability
+from theory.shortcut.availability import Pair
+
+KINDS = ("linear", "relu", "erf", "tanh")
+# Quadrature nodes of less weight are left out.
+_LEAST_WEIGHT = 1e-14
+# How far a kernel matrix may be from symmetric, relative to its largest entry.
+_SYMMETRY = 1e-10
+
+
+# Kernels -----------------------------------------------------------------------------------------
+
+
+def ntk(
+    x: Float[Array, "n d"],
+    z: Float[Array, "m d"],
+    *,
+    kind: str = "linear",
+    beta: ArrayLike = 0.0,
+    depth: int = 1,
+) -> Float[Array, "n m"]:
+    """Tangent kernel of a wide network, all layers trained, as in :mod:`theory.deep_kernels`.
+
+    Args:
+      x: inputs as rows, shape ``(N, d)``.
+      z: inputs as rows, shape ``(M, d)``.
+      kind: "linear", of every depth ``x.z + beta**2`` (a deep linear network's constant is
+        dropped), "relu", "erf" or "tanh" (its moments summed, exact to 1e-11).
+      beta: scale of the biases, 0 for none.
+      depth: number of hidden layers; above 1 for "relu" and "linear" alone.
+
+    Returns:
+      The kernel, shape ``(N, M)``.
+
+    Raises:
+      ValueError: for an unknown kind, a depth that it does not have, shapes that do not match.
+    """
+    arguments.choice("kind", kind, KINDS)
+    if arguments.integer("depth", depth) > 1 and kind in ("erf", "tanh"):
+        raise ValueError(
+            f"depth must be 1 for kind {kind!r}; got {depth} "
+            "(theory.deep_kernels.neural_tangent_kernel has it)."
+        )
+    if kind == "linear":
+        return deep_kernels.linear_kernel(x, z, bias=beta)
+    activation = {"relu": activations.relu, "erf": activations.erf, "tanh": activations.tanh}[kind]
+    return deep_kernels.neural_tangent_kernel(x, z, activation(), depth=depth, bias=beta)
+
+
+def odd_kernel(kernel: Kernel) -> Kernel:
+    """The odd part :math:`K_o` of a kernel with K(-x, -x') = K(x, x'), itself a kernel.
+
+    Args:
+      kernel: from x ``(N, d)`` and z ``(M, d)`` to ``(N, M)``.
+    """
+    return deep_kernels.odd_part(kernel)
+
+
+# The linear kernel -------------------------------------------------------------------------------
+
+
+def second_moment(alpha: Pair, rho: Pair, sigma: ArrayLike) -> Float[Array, "2 2"]:
+    r"""Second moment of the inputs, :math:`M = A (\Sigma + \mu\mu^T) A`.
+
+    Its eigenvalues are those of the linear kernel on the mixture; the larger one turns t into
+    :math:`\tau`.
+
+    Args:
+      alpha: amplifications, shape ``(2,)``, positive.
+      rho: predictivities, shape ``(2,)``, in (1/2, 1).
+      sigma: covariance in (-1, 1).
+    """
+    mu = availability.mu_from_rho(arguments.vector("rho", rho, length=2))
+    alpha = availability.amplification(alpha).astype(mu.dtype)
+    sigma = jnp.asarray(availability.covariance(sigma), mu.dtype)
+    inner = jnp.eye(2, dtype=mu.dtype) * (1 - sigma) + sigma + mu[:, None] * mu[None, :]
+    return alpha[:, None] * inner * alpha[None, :]
+
+
+def linear_flow(
+    alpha: Pair, rho: Pair, sigma: ArrayLike, t: ArrayLike, ridge: ArrayLike = 0.0
+) -> Float[Array, "2"]:
+    r"""Predictor of the linear kernel on the whole mixture, :math:`f(A z) = v \cdot z`.
+
+    .. math:: v_t = A\, (I - e^{-t M})\, M^{-1} b, \qquad
+              v_\lambda = A\, (M + \lambda I)^{-1} b, \qquad b = A \mu,
+
+    at time t without ridge, or with ridge at infinite time. Unbiased, and free of alpha, only at
+    infinite time without ridge: there :math:`v = \Sigma^{-1}\mu / (1 + \mu^T \Sigma^{-1} \mu)`.
+    Early, :math:`v/t \to A^2 \mu`.
+
+    Args:
+      alpha: amplifications, shape ``(2,)``, positive.
+      rho: predictivities, shape ``(2,)``, in (1/2, 1).
+      sigma: covariance in (-1, 1).
+      t: time, ``t >= 0`` or infinite, in units of 1 / eigenvalue of M.
+      ridge: :math:`\lambda \ge 0`, in units of an eigenvalue of M; positive at infinite time alone.
+
+    Returns:
+      v, shape ``(2,)``; 0 at t = 0. Its relative error is rounding times the condition of M.
+
+    Raises:
+      ValueError: for numbers out of range, or a ridge at finite time.
+
+    Source: [derived] Theorem A1.
+    """
+    moment = second_moment(alpha, rho, sigma)
+    mu = availability.mu_from_rho(arguments.vector("rho", rho, length=2))
+    alpha = availability.amplification(alpha).astype(mu.dtype)
+    if np.ndim(t) != 0 or not arguments.holds(lambda t: t >= 0, t):
+        raise ValueError(f"t must be a non-negative scalar, possibly infinite; got {t}.")
+    arguments.scalar("ridge", ridge, low=0.0)
+    if not arguments.holds(lambda t, ridge: (ridge == 0) | jnp.isinf(t), t, ridge):
+        raise ValueError(f"ridge must be 0 at a finite time; got ridge {ridge} at t {t}.")
+    values, vectors = jnp.linalg.eigh(moment)
+    time, penalty = (jnp.asarray(each, mu.dtype) for each in (t, ridge))
+    gain = jnp.where(penalty > 0, 1 / (values + penalty), -jnp.expm1(-time * values) / values)
+    return alpha * (vectors @ (gain * (vectors.T @ (alpha * mu))))
+
+
+# Any kernel --------------------------------------------------------------------------------------
+
+
+def population_flow(
+    kernel: Kernel,
+    alpha: Pair,
+    rho: Pair,
+    sigma: ArrayLike,
+    taus: Float[Array, " t"],
+    n_quad: int = 20,
+    n_probe: int = 30,
+) -> dict[str, Array]:
+    r"""Flow of a kernel on the whole mixture, exact in time, by Gauss-Hermite quadrature in z.
+
+    The targets at the nodes are the means m, not labels, which late flow would interpolate. The
+    squared error is :math:`E(1 - m^2) + E(m - f)^2`, never below the best classifier's.
+
+    Reliable while the modes in use are resolved: n_quad and n_quad + 8 should agree on the bias
+    within 0.04 [measured]. The flow is odd, so the bias moves in steps of 4/450.
+
+    Args:
+      kernel: K, from x ``(N, 2)`` and z ``(M, 2)`` to ``(N, M)``, with K(-x, -z) = K(x, z); its odd
+        part is taken here.
+      alpha: amplifications, shape ``(2,)``, positive.
+      rho: predictivities, shape ``(2,)``, in (1/2, 1).
+      sigma: covariance in (-1, 1).
+      taus: times :math:`\tau = t \lambda_1`, shape ``(T,)``, positive and finite.
+      n_quad: nodes an axis, static; the cost is one eigendecomposition of at most n_quad**2 rows.
+      n_probe: probes a side, even, static.
+
+    Returns:
+      ``bias`` (T,), shortcut bias on the grid of probes against LDA; ``mse`` (T,), mean of
+      (y - f)^2; ``acc`` (T,), accuracy on the mixture; ``lam`` (N,), eigenvalues, descending;
+      ``probe_values`` (T, n_probe**2), f at ``availability.probe_grid``. Batches by ``jax.vmap``
+      over alpha, rho and taus.
+
+    Raises:
+      ValueError: for shapes or numbers out of range.
+
+    Source: [derived], spec A.4.
+    """
+    taus = arguments.vector("taus", taus)
+    arguments.number("taus", taus, low=0.0, open_low=True)
+    mu = availability.mu_from_rho(arguments.vector("rho", rho, length=2))
+    alpha = availability.amplification(alpha).astype(mu.dtype)
+    nodes, weights = quadrature(mu, sigma, n_quad)
+    target = availability.posterior_mean(nodes, mu, sigma)
+    probes = availability.probe_grid(mu, n_probe)
+    odd = odd_kernel(kernel)
+    inputs, root = nodes * alpha[None, :], jnp.sqrt(weights)
+    operator = root[:, None] * odd(inputs, inputs) * root[None, :]
+    values, vectors = jnp.linalg.eigh(operator)
+    modes = vectors.T @ (root * target)
+    times = taus / values[-1]
+    decay = jnp.exp(-times[:, None] * values[None, :])
+    weighed = (_gain(values, times) * modes[None, :]) @ vectors.T * root[None, :]
+    probe_values = weighed @ odd(probes * alpha[None, :], inputs).T
+    # The residual at the nodes, times the root of their weights, is made of decayed modes.
+    missed = jnp.sum((decay * modes[None, :]) ** 2, axis=1)
+    fitted = ((1 - decay) * modes[None, :]) @ vectors.T
+    best = availability.decide(probes @ availability.lda_population(mu, sigma))
+    bias = jax.vmap(
+        lambda f: availability.shortcut_bias(availability.decide(f), best, probes), in_axes=0
+    )(probe_values)
+    return {
+        "bias": bias,
+        "mse": jnp.sum(weights * (1 - target**2)) + missed,
+        "acc": jnp.where(fitted > 0, 1.0, 0.0).astype(weights.dtype) @ weights,
+        "lam": values[::-1],
+        "probe_values": probe_values,
+    }
+
+
+def quadrature(
+    mu: Pair, sigma: ArrayLike, n_quad: int
+) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
+    r"""Tensor Gauss-Hermite rule for :math:`N(\mu, \Sigma)`.
+
+    Args:
+      mu: class means, shape ``(2,)``, positive.
+      sigma: covariance in (-1, 1).
+      n_quad: nodes an axis, at least 1.
+
+    Returns:
+      Nodes, shape ``(k, 2)``, and weights, shape ``(k,)``, of sum 1; k is at most ``n_quad**2``, as
+      nodes of weight below 1e-14 are left out.
+    """
+    mu = availability.means(mu)
+    sigma = jnp.asarray(availability.covariance(sigma), mu.dtype)
+    line, share = np.polynomial.hermite_e.hermegauss(arguments.integer("n_quad", n_quad))
+    share = share / math.sqrt(2 * math.pi)
+    weight = np.outer(share, share).ravel()
+    kept = weight >= _LEAST_WEIGHT
+    first, second = (
+        jnp.asarray(axis.ravel()[kept], mu.dtype) for axis in np.meshgrid(line, line, indexing="ij")
+    )
+    noise = jnp.stack([first, sigma * first + jnp.sqrt(1 - sigma**2) * second], axis=1)
+    return mu[None, :] + noise, jnp.asarray(weight[kept] / weight[kept].sum(), mu.dtype)
+
+
+def kernel_flow(
+    k: Float[Array, "n n"],
+    k_probe: Float[Array, "p n"],
+    y: Float[Array, " n"],
+    times: Float[Array, " t"],
+    rcond: float = 1e-11,
+) -> Float[Array, "t p"]:
+    r"""Flow :math:`\dot f = K (y - f)` on a sample, at probes.
+
+    .. math:: f_t(z) = K(z, X)\, K^{-1} (I - e^{-t K})\, y
+
+    The kernel is taken as given: for the mean over n samples pass K/n and k_probe/n.
+
+    Args:
+      k: K(X, X), symmetric and positive semi-definite, shape ``(n, n)``.
+      k_probe: K(z, X), shape ``(p, n)``.
+      y: targets, shape ``(n,)``.
+      times: shape ``(T,)``, non-negative; infinity is allowed.
+      rcond: at infinite time modes below this share of the largest eigenvalue are left out; at
+        finite times none is.
+
+    Returns:
+      Outputs, shape ``(T, p)``.
+
+    Raises:
+      ValueError: for a K that is not symmetric to 1e-10 of its largest entry, shapes that do not
+        fit, or a negative time.
+    """
+    k = arguments.matrix("k", k)
+    arguments.matrix("k", k, rows=k.shape[1])
+    if not arguments.holds(
+        lambda k: jnp.max(jnp.abs(k - k.T)) <= _SYMMETRY * jnp.max(jnp.abs(k)), k
+    ):
+        raise ValueError("k must be symmetric to 1e-10 of its largest entry.")
+    k_probe = arguments.matrix("k_probe", k_probe, columns=k.shape[0])
+    y = arguments.vector("y", y, length=k.shape[0])
+    times = jnp.asarray(times, k.dtype)
+    if times.ndim != 1 or not arguments.holds(lambda known: known >= 0, times):
+        raise ValueError(f"times must be a vector of non-negative times; got {times!r:.80}.")
+    arguments.scalar("rcond", rcond, low=0.0)
+    values, vectors = jnp.linalg.eigh(k)
+    kept = values > rcond * values[-1]
+    last = jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)
+    late = jnp.isinf(times)
+    gain = jnp.where(late[:, None], last[None, :], _gain(values, jnp.where(late, 0, times)))
+    return (gain * (vectors.T @ y)[None, :]) @ (k_probe @ vectors).T
+
+
+def _gain(values: Array, times: Array) -> Array:
+    r""":math:`(1 - e^{-\lambda t})/\lambda`, t at 0; shape (T, n) from (n,) and (T,)."""
+    exponent = -times[:, None] * values[None, :]
+    zero = exponent == 0
+    share = jnp.where(zero, 1, jnp.expm1(exponent) / jnp.where(zero, 1, exponent))
+    return times[:, None] * share

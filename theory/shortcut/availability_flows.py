@@ -29,6 +29,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from theory import activations, arguments, deep_kernels
+from theory.activations import Scalar
 from theory.deep_kernels import Kernel
 from theory.shortcut import availability
 from theory.shortcut.availability import Pair
@@ -48,7 +49,7 @@ def ntk(
     z: Float[Array, "m d"],
     *,
     kind: str = "linear",
-    beta: ArrayLike = 0.0,
+    beta: Scalar = 0.0,
     depth: int = 1,
 ) -> Float[Array, "n m"]:
     """Tangent kernel of a wide network, all layers trained, as in :mod:`theory.deep_kernels`.

@@ -34,6 +34,7 @@ from theory.perturbation import (
     wide_theorems,
     wide_threshold,
 )
+from theory.shortcut import gradients_robust_theorems, gradients_theorems
 
 
 def tightened(theorem, share, only=""):
@@ -227,7 +228,32 @@ COLLAPSE = {
     ),
 }
 
-MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION | COLLAPSE
+# Input gradients ----------------------------------------------------------------------------------
+
+
+def _nearly_beyond(at):
+    return {"radius": Bound(lhs=jnp.asarray(0.99), rhs=at.excess)}
+
+
+GRADIENTS = {
+    "margin of a network at most 0.99999 of the largest": largest(
+        tightened(gradients_theorems.MARGIN, 0.99999, "bound")
+    ),
+    "margin that falls with cos^2.1": largest(
+        dataclasses.replace(
+            gradients_theorems.UNIQUE,
+            conclusions=functools.partial(gradients_theorems._unique, power=2.1),
+        )
+    ),
+    "gradients alike with 0.45 of the deficit's root": smallest(
+        tightened(gradients_theorems.NEAR, 0.45, "elsewhere")
+    ),
+    "no robust affine function beyond 0.99/m": largest(
+        dataclasses.replace(gradients_robust_theorems.AFFINE, hypotheses=_nearly_beyond)
+    ),
+}
+
+MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION | COLLAPSE | GRADIENTS
 RARE = (
     "sign of the drift whatever f_0 is",
     "second part of the gradient 0.9",
@@ -242,4 +268,5 @@ RARE = (
     "best temperature dearer by a millionth",
     "KL of mixup at most log 2 on the overlap too",
     "log odds kept within 0.999 of the distance",
+    "margin of a network at most 0.99999 of the largest",
 )

@@ -29,6 +29,7 @@ from theory.perturbation import (
     wide,
     wide_bounds,
 )
+from theory.shortcut import gradients_margin
 
 
 def scaled(factor):
@@ -186,6 +187,21 @@ CALIBRATION = {
     "midpoint_limit": ("half again", calibration_midpoint, "midpoint_losses", part(0, 1.5)),
 }
 
+GRADIENTS = {
+    "max_margin": ("off by a millionth", gradients_margin, "max_margin_value", SLIGHTLY),
+    "bias_free": ("off by a millionth", gradients_margin, "max_margin_value", SLIGHTLY),
+    "unique": ("off by a millionth", gradients_margin, "max_margin_value", SLIGHTLY),
+    "near_margin": ("halved", gradients_margin, "max_margin_value", scaled(0.5)),
+    "leakage": ("outputs reversed", gradients_margin, "max_margin_atoms", part(0, -1.0)),
+    "robust_affine": ("0.01 too much", gradients_margin, "affine_robust_margin", shifted(0.01)),
+    "robust_specific": (
+        "thresholds off by a millionth",
+        gradients_margin,
+        "robust_network",
+        field("b", SLIGHTLY),
+    ),
+}
+
 SPOILT = {
     f"{stem}.{name}": change
     for stem, table in (
@@ -194,6 +210,7 @@ SPOILT = {
         ("features", FEATURES),
         ("collapse", COLLAPSE),
         ("calibration", CALIBRATION),
+        ("gradients", GRADIENTS),
     )
     for name, change in table.items()
 }
@@ -211,4 +228,5 @@ QUICK = (
     "features.half_error",
     "collapse.balance",
     "calibration.uniform_weights",
+    "gradients.robust_affine",
 )

@@ -26,6 +26,7 @@ from theory.perturbation import (
     wide_theorems,
     wide_threshold,
 )
+from theory.shortcut import gradients_robust_theorems, gradients_theorems
 from theory.theorem import Theorem
 
 THEOREMS: dict[str, Theorem] = {
@@ -49,6 +50,8 @@ THEOREMS: dict[str, Theorem] = {
         collapse_free_theorems,
         calibration_theorems,
         calibration_mixing_theorems,
+        gradients_theorems,
+        gradients_robust_theorems,
     )
     for theorem in module.THEOREMS
 }

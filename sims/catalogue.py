@@ -15,6 +15,7 @@ STEMS = {
     "mixup.features": "sims.mixup.features",
     "mixup.collapse": "sims.mixup.collapse",
     "mixup.calibration": "sims.mixup.calibration",
+    "shortcut.cues": "sims.shortcut.cues",
 }
 
 

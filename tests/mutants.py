@@ -34,7 +34,7 @@ from theory.perturbation import (
     wide_theorems,
     wide_threshold,
 )
-from theory.shortcut import gradients_robust_theorems, gradients_theorems
+from theory.shortcut import cues_theorems, gradients_robust_theorems, gradients_theorems
 
 
 def tightened(theorem, share, only=""):
@@ -253,7 +253,26 @@ GRADIENTS = {
     ),
 }
 
-MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION | COLLAPSE | GRADIENTS
+# Equally valid cues -------------------------------------------------------------------------------
+
+
+def _only(theorem, name):
+    """One of the conclusions."""
+    return lambda at: {name: theorem.conclusions(at)[name]}
+
+
+CUES = {
+    "accuracies that sum to 0.97 of the majority vote's": largest(
+        tightened(cues_theorems.MAJORITY, 0.97, "mean")
+    ),
+    "kernel vote with a thousandth of a point more of one level": dataclasses.replace(
+        cues_theorems.KERNEL_VOTE,
+        sample=functools.partial(cues_theorems._sample_machine, copies=1.001),
+        conclusions=_only(cues_theorems.KERNEL_VOTE, "vote"),
+    ),
+}
+
+MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION | COLLAPSE | CUES | GRADIENTS
 RARE = (
     "sign of the drift whatever f_0 is",
     "second part of the gradient 0.9",

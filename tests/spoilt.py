@@ -29,7 +29,7 @@ from theory.perturbation import (
     wide,
     wide_bounds,
 )
-from theory.shortcut import gradients_margin
+from theory.shortcut import cues, gradients_margin
 
 
 def scaled(factor):
@@ -202,6 +202,12 @@ GRADIENTS = {
     ),
 }
 
+CUES = {
+    "single_cue": ("a thousandth larger", cues, "cue_baseline", scaled(1.001)),
+    "majority": ("a thousandth smaller", cues, "majority_baseline", scaled(0.999)),
+    "kernel_vote": ("always the first level", cues, "cue_vote", jnp.zeros_like),
+}
+
 SPOILT = {
     f"{stem}.{name}": change
     for stem, table in (
@@ -210,6 +216,7 @@ SPOILT = {
         ("features", FEATURES),
         ("collapse", COLLAPSE),
         ("calibration", CALIBRATION),
+        ("cues", CUES),
         ("gradients", GRADIENTS),
     )
     for name, change in table.items()

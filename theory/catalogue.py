@@ -26,7 +26,7 @@ from theory.perturbation import (
     wide_theorems,
     wide_threshold,
 )
-from theory.shortcut import gradients_robust_theorems, gradients_theorems
+from theory.shortcut import cues_theorems, gradients_robust_theorems, gradients_theorems
 from theory.theorem import Theorem
 
 THEOREMS: dict[str, Theorem] = {
@@ -50,6 +50,7 @@ THEOREMS: dict[str, Theorem] = {
         collapse_free_theorems,
         calibration_theorems,
         calibration_mixing_theorems,
+        cues_theorems,
         gradients_theorems,
         gradients_robust_theorems,
     )

@@ -7,7 +7,6 @@ flow with ridge, solved by the eigenvectors of its Gram matrix, against a vote t
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -120,7 +119,8 @@ class Machine:
 
     log_alpha: Array  # (cues,)
     alike: Array  # whether all cues are equally available
-    bend: Array  # (levels,), away from equal norms, for controls
+    log_sizes: Array  # (levels,), of the features of each level: 0 where norms are equal
+    counts: Array  # (levels,), training points of each level: equal where balanced
     bias: Array
     log_time: Array  # in units of the inverse of the eigenvalue that matters
     log_ridge: Array  # in the same units
@@ -131,12 +131,16 @@ class Machine:
         return jnp.exp(jnp.where(self.alike, self.log_alpha[0], self.log_alpha))
 
 
-def _sample_machine(key: Array, size: Size, knobs: Knobs) -> Machine:
-    raw, bend, rest = normals(key, (size["cues"],), (size["levels"],), (1,))
+def _sample_machine(
+    key: Array, size: Size, knobs: Knobs, *, bend: float = 0.0, copies: float = 1.0
+) -> Machine:
+    """``bend`` breaks equal norms, ``copies`` of the first level's point the balance."""
+    raw, sizes, rest = normals(key, (size["cues"],), (size["levels"],), (1,))
     return Machine(
         log_alpha=knobs["spread"] * raw,
         alike=below(4, rest[0]) == 0,
-        bend=bend,
+        log_sizes=bend * sizes,
+        counts=jnp.ones(size["levels"]).at[0].set(copies),
         bias=knobs["bias"],
         log_time=knobs["log_time"],
         log_ridge=knobs["log_ridge"],
@@ -166,21 +170,17 @@ def _filter(eigenvalues: Array, at: Machine, unit: Array) -> Array:
     return -jnp.expm1(-time * rate) / rate
 
 
-def _vote(
-    at: Machine,
-    *,
-    copies: Sequence[int] = (1, 1, 1),
-    bend: float = 0.0,
-) -> Bounds:
-    """``copies`` of the points of each level break the balance, ``bend`` the equal norms."""
-    num_cues, num_levels = at.log_alpha.shape[0], at.bend.shape[0]
+def _vote(at: Machine) -> Bounds:
+    num_cues, num_levels = at.log_alpha.shape[0], at.counts.shape[0]
     diagonal, cells = cues.wcst_cells(num_cues, num_levels)
-    labels = np.repeat(np.arange(num_levels), copies)
-    sizes = jnp.exp(bend * at.bend)
-    train = _inputs(at.alpha, diagonal[labels], num_levels, sizes)
-    probes = _inputs(at.alpha, cells, num_levels, sizes)
-    one_hot = jnp.asarray(np.eye(num_levels)[labels])
-    targets = one_hot - jnp.mean(one_hot, axis=0, keepdims=True)
+    train, probes = (
+        _inputs(at.alpha, levels, num_levels, jnp.exp(at.log_sizes)) for levels in (diagonal, cells)
+    )
+    one_hot = jnp.eye(num_levels)
+    share = at.counts / jnp.sum(at.counts)
+    # Equal points act as one whose pull is their number.
+    root = jnp.sqrt(at.counts)
+    targets = root[:, None] * (one_hot - share[None])
 
     weight = at.alpha**2
     total = jnp.sum(weight)
@@ -198,13 +198,13 @@ def _vote(
     gram, profile = jnp.stack(grams), jnp.stack(profiles)
     whole, unit = profile[:, :1], profile[:, :1] - profile[:, 1:2]
 
-    n = labels.shape[0]
-    eigenvalues, vectors = jnp.linalg.eigh(gram[:, :n])
+    gram *= root[None, None]
+    eigenvalues, vectors = jnp.linalg.eigh(root[None, :, None] * gram[:, :num_levels])
     parts = jnp.swapaxes(vectors, 1, 2) @ targets[None]
     weights = vectors @ (_filter(eigenvalues, at, unit)[:, :, None] * parts)
     shape = _filter(unit, at, unit)
     scale = (shape * whole)[:, :, None]
-    scores = gram[:, n:] @ weights / scale
+    scores = gram[:, num_levels:] @ weights / scale
     grown = profile[:, 2:].reshape(-1, *votes.shape)
     expected = shape[:, :, None] * (grown - jnp.mean(grown, axis=2, keepdims=True)) / scale
 
@@ -245,9 +245,9 @@ KERNEL_VOTE = Theorem(
     free=("log_alpha",),
     controls={
         "four points of the first level": Control(
-            conclusions=functools.partial(_vote, copies=(4, 1, 1))
+            sample=functools.partial(_sample_machine, copies=4.0)
         ),
-        "levels of unequal norms": Control(conclusions=functools.partial(_vote, bend=0.5)),
+        "levels of unequal norms": Control(sample=functools.partial(_sample_machine, bend=0.5)),
     },
 )
 

@@ -174,7 +174,7 @@ def wilson_interval(
     middle = share + z**2 / (2 * n)
     reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low, high = ((middle + sign * reach) / (1 + z**2 / n) for sign in (-1, 1))
-    return np.clip(low, 0, share), np.clip(high, share, 1)
+    return np.asarray(np.clip(low, 0, share)), np.asarray(np.clip(high, share, 1))
 
 
 def _sizes(num_cues: int, num_levels: int) -> tuple[int, int]:

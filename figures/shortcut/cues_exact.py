@@ -1,0 +1,83 @@
+"""The images of cues by their levels, and kernel machines against the vote beside networks."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from figures import style
+from figures.shortcut.cues_style import COLORS, grouped
+from sims.experiment import StemResults
+from sims.shortcut.cue_images import COLOURS, LEVELS
+
+_SHAPES = ("square", "disc", "triangle")
+_MARKERS = ("o", "s", "^", "v", "D")
+
+
+@style.styled()
+def examples(results: StemResults) -> Figure:
+    """An image of every combination of three cues; the diagonal is framed."""
+    run = next(iter(grouped(results, "example").values()))[""]
+    levels, image = run.arrays["levels"][0], run.arrays["image"][0]
+    figure = style.figure(style.DOUBLE, 2.75)
+    grid = figure.subplots(LEVELS, LEVELS**2)
+    for cell, x in zip(levels, image, strict=True):
+        if cell[3:].any():
+            continue
+        colour, shape, scale = cell[:3]
+        axes = grid[shape, LEVELS * colour + scale]
+        axes.imshow(x.astype(np.uint8), interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        for side in axes.spines.values():
+            side.set_visible(False)
+        if colour == shape == scale:
+            edge = run.config.size - 1
+            axes.add_patch(
+                Rectangle((-0.5, -0.5), edge + 1, edge + 1, fill=False, edgecolor="white", lw=2.5)
+            )
+            axes.set_title(f"label {colour}", fontsize=7, pad=2)
+    for column, axes in enumerate(grid[-1]):
+        colour, scale = divmod(column, LEVELS)
+        radius = (2 + scale) * run.config.size // 16
+        axes.set_xlabel(f"{COLOURS[colour]},\n$s$ = {radius} px", fontsize=7)
+    for row, axes in enumerate(grid[:, 0]):
+        axes.set_ylabel(_SHAPES[row], fontsize=7)
+    figure.supxlabel("colour and scale", fontsize=8)
+    figure.supylabel("shape", fontsize=8)
+    return figure
+
+
+@style.styled()
+def machines(results: StemResults) -> Figure:
+    """Accuracy for each cue as the first one's availability grows: vote, kernels, networks."""
+    run = next(iter(grouped(results, "machine").values()))[""]
+    first = np.array(run.coords["first"])
+    figure = style.figure(style.DOUBLE, 2.2)
+    panels = figure.subplots(1, len(run.coords["cue"]), sharey=True)
+    vote, kernels, network = (run.arrays[name] for name in ("vote", "kernel", "network"))
+    for number, (axes, cue) in enumerate(zip(panels, run.coords["cue"], strict=True)):
+        axes.step(
+            first, vote[0, :, number], where="mid", color=style.THEORY, label="vote (theorem)"
+        )
+        for place, kernel in enumerate(run.coords["kernel"]):
+            some = slice(place, None, len(_MARKERS))
+            axes.plot(
+                first[some],
+                kernels[0, place, some, number],
+                _MARKERS[place],
+                markerfacecolor="none",
+                color=style.BOTH,
+                label=kernel,
+            )
+        style.spread(axes, first, list(network[:, :, number].T), COLORS[cue])
+        axes.plot(first, network[:, :, number].mean(axis=0), color=COLORS[cue])
+        axes.set_title(f"label of cue {number + 1}")
+        axes.set_xscale("log", base=2)
+        axes.set_xlabel(r"availability $\alpha_1$")
+        axes.set_ylim(-0.03, 1.05)
+    panels[0].plot([], [], color="0.4", label="networks (range over seeds)")
+    panels[0].set_ylabel("accuracy off the diagonal")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    return figure

@@ -1,0 +1,20 @@
+"""The kernels of wide networks that are compared, by name."""
+
+from __future__ import annotations
+
+import functools
+
+from theory.deep_kernels import Kernel
+from theory.shortcut import availability_flows
+
+# Hidden layers and biases as in the spec's tables; "relu" is the two-layer kernel without bias,
+# whose odd part is linear (Theorem A2).
+KERNELS: dict[str, Kernel] = {
+    "linear": functools.partial(availability_flows.ntk, kind="linear"),
+    "relu": functools.partial(availability_flows.ntk, kind="relu"),
+    "relu-bias": functools.partial(availability_flows.ntk, kind="relu", beta=1.0),
+    "relu-2": functools.partial(availability_flows.ntk, kind="relu", depth=2),
+    "relu-3": functools.partial(availability_flows.ntk, kind="relu", depth=3),
+    "erf": functools.partial(availability_flows.ntk, kind="erf"),
+    "erf-bias": functools.partial(availability_flows.ntk, kind="erf", beta=1.0),
+}

@@ -1,0 +1,157 @@
+r"""Shortcut bias where the core is nested in more frozen tanh layers than the shortcut.
+
+The embedded feature :math:`e_c = w_c z_c` passes through 0 to 3 random layers
+:math:`h \mapsto \tanh(G h)`, entries of G of variance :math:`g^2/d`, before it is added to that of
+the shortcut. Inputs leave the plane, but lie along two curves, in few dimensions up to rounding.
+Width and scale of the published nesting layers are [not recovered]; with g = 1 and inputs whose
+entries are near 1/10, tanh is nearly linear, and a larger g is compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from sims.experiment import traced
+from sims.shortcut import availability_training as training
+from theory import arguments
+from theory.shortcut import availability, availability_data
+
+# Principal directions of the inputs that are kept; what they leave out is below rounding.
+_RANK = 24
+# A direction of the embedded sample that single precision hardly sees is no feature for LDA.
+_CUT = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NestingConfig:
+    """Trainings of one architecture with the core nested in each number of ``layers``.
+
+    ``gain`` is g. Training as in :class:`sims.shortcut.availability_networks.NetworkConfig`; both
+    amplifications are 1.
+    """
+
+    activation: str = "relu"
+    depth: int = 1
+    width: int = 64
+    dim: int = 100
+    n: int = 1600
+    steps: int = 400
+    every: int = 50
+    rate: float = traced(3e-3)
+    layers: tuple[int, ...] = (0, 1, 2, 3)
+    gain: float = traced(1.0)
+    rho_s: float = traced(0.85)
+    rho_c: float = traced(0.9)
+    sigma: float = traced(0.6)
+    num_probes: int = 30
+
+    def __post_init__(self) -> None:
+        training.check_training(self)
+        if not self.layers:
+            raise ValueError("layers must hold at least one number.")
+        for number in self.layers:
+            arguments.integer("layers", number, low=0)
+        arguments.number("gain", self.gain, low=0.0, open_low=True)
+        for name in ("rho_s", "rho_c"):
+            arguments.number(
+                name, getattr(self, name), low=0.5, high=1.0, open_low=True, open_high=True
+            )
+        arguments.number("sigma", self.sigma, low=-1.0, high=1.0, open_low=True, open_high=True)
+
+
+DIMS = {
+    "bias": ("nesting", "step"),
+    "latent_bias": ("nesting", "step"),
+    "loss": ("nesting", "step"),
+    "reference": ("nesting",),
+    "reference_loss": ("nesting",),
+    "left_out": ("nesting",),
+    "latent_reference": (),
+    "core_size": ("nesting",),
+}
+
+
+def coords(config: NestingConfig) -> dict[str, list]:
+    """Values along each axis of the results."""
+    return {
+        "nesting": list(config.layers),
+        "step": list(range(config.every, config.steps + 1, config.every)),
+    }
+
+
+def simulate(key: Array, config: NestingConfig, inputs: dict[str, Array]) -> dict[str, Array]:
+    """Train in float32 at every nesting, from the same sample and initial weights.
+
+    Results, along the axes of :data:`DIMS`:
+
+    - ``bias``, ``loss``: shortcut bias and training loss after each number of steps, against LDA
+      fitted to the embedded sample [paper], whose reliance is ``reference`` and whose mean logistic
+      loss ``reference_loss``; it sees powers of the core's latent;
+    - ``latent_bias``: against LDA fitted to the latents, which knows no nesting, of reliance
+      ``latent_reference``;
+    - ``core_size``: root mean square length of the embedded core; ``left_out``: the largest
+      singular value of the inputs that training leaves out, in units of the first.
+    """
+    key_sample, key_embedding, key_layers, key_net = jax.random.split(key, 4)
+    w = availability_data.unit_embedding(key_embedding, config.dim)
+    network = training.flat_network(config.activation, config.depth, config.width, config.dim)
+    rank = min(_RANK, config.dim)
+    rho = jnp.stack([jnp.asarray(each, jnp.float64) for each in (config.rho_s, config.rho_c)])
+    z, y = availability_data.sample_latents(key_sample, config.n, rho, config.sigma)
+    probes = availability.probe_grid(availability.mu_from_rho(rho), config.num_probes)
+    both = jnp.concatenate([z, probes])
+
+    def reliance(f: Array) -> Array:
+        return availability.reliance(availability.decide(f), probes)
+
+    latent, offset = availability_data.lda_fit(z, y)
+    latent_reference = reliance(probes @ latent + offset)
+
+    def embedded(points: Array, number: int) -> Array:
+        return availability_data.embed(points, jnp.ones(2), w, (0, number), key_layers, config.gain)
+
+    def nested(x: Array) -> dict[str, Array]:
+        left, sizes, directions = jnp.linalg.svd(x, full_matrices=False)
+        x, basis = left[:, :rank] * sizes[None, :rank], directions[:rank]
+        sample, grid = jnp.split(x, [config.n])
+        rule, intercept = _lda(sample, y)
+        start = network.initialise(key_net)
+        single = [part.astype(jnp.float32) for part in (sample, basis, y, grid)]
+        fit = training.train(network, start, *single, config)
+        found = jax.vmap(reliance)(fit.outputs.astype(jnp.float64))
+        reference = reliance(grid @ rule + intercept)
+        return {
+            "bias": found - reference,
+            "latent_bias": found - latent_reference,
+            "loss": fit.loss,
+            "reference": reference,
+            # The log odds are twice what LDA's mean label is tanh of.
+            "reference_loss": jnp.mean(jax.nn.softplus(-2 * y * (sample @ rule + intercept))),
+            "left_out": sizes[jnp.minimum(rank, sizes.shape[0] - 1)] / sizes[0],
+        }
+
+    nestings = jnp.stack([embedded(both, number) for number in config.layers])
+    alone = z * jnp.array([[0.0, 1.0]])
+    sizes = [
+        jnp.sqrt(jnp.mean(jnp.sum(embedded(alone, number) ** 2, axis=1)))
+        for number in config.layers
+    ]
+    return {
+        **jax.lax.map(nested, nestings),
+        "latent_reference": latent_reference,
+        "core_size": jnp.stack(sizes),
+    }
+
+
+def _lda(x: Array, y: Array) -> tuple[Array, Array]:
+    """LDA along the directions of the sample that are there in single precision."""
+    centre = jnp.mean(x, axis=0, keepdims=True)
+    _, sizes, directions = jnp.linalg.svd(x - centre, full_matrices=False)
+    # Directions below the cut are made exactly 0, which LDA's pseudo-inverse leaves out.
+    kept = jnp.where((sizes > _CUT * sizes[0])[:, None], directions, 0)
+    w, b = availability_data.lda_fit((x - centre) @ kept.T, y, allow_singular=True)
+    return kept.T @ w, b - centre[0] @ (kept.T @ w)

@@ -1,0 +1,127 @@
+r"""Shortcut bias of infinitely wide networks on finite samples: kernel regression in time.
+
+On a sample labels are noise about their mean, and a kernel that fits them in the end is biased
+again: what rises late is no effect of availability where it is the same at every ratio.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from sims.experiment import traced
+from sims.shortcut.availability_kernels import KERNELS
+from sims.shortcut.availability_population import check_kernel, over_grid
+from theory import arguments
+from theory.shortcut import availability, availability_data, availability_flows
+
+# Power iterations for the largest eigenvalue, whose gap is wide: it dominates the sum of all.
+_POWERS = 60
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleConfig:
+    """The flow of one kernel on a sample of n over predictivities, ratios and times ``taus``.
+
+    ``taus`` are in units of 1 / the largest eigenvalue of the sample's kernel matrix.
+    """
+
+    kernel: str = "relu-bias"
+    n: int = 600
+    rho_s: tuple[float, ...] = traced((0.7, 0.85))
+    rho_c: float = traced(0.9)
+    ratios: tuple[float, ...] = traced((1.0, 4.0, 16.0))
+    sigma: float = traced(0.6)
+    taus: tuple[float, ...] = traced(tuple(10 ** (power / 2) for power in range(-2, 15)))
+    num_probes: int = 30
+
+    def __post_init__(self) -> None:
+        check_kernel(self)
+        if arguments.integer("n", self.n, low=2) % 2:
+            raise ValueError(f"n must be even; got {self.n}.")
+
+
+_GRID = ("rho", "ratio")
+DIMS = {
+    "bias": (*_GRID, "tau"),
+    "loss": (*_GRID, "tau"),
+    "last_bias": _GRID,
+    "last_loss": _GRID,
+    "reference": _GRID,
+    "eigenvalue": _GRID,
+}
+
+
+def coords(config: SampleConfig) -> dict[str, list]:
+    """Values along each axis of the results."""
+    return {"rho": list(config.rho_s), "ratio": list(config.ratios), "tau": list(config.taus)}
+
+
+def simulate(key: Array, config: SampleConfig, inputs: dict[str, Array]) -> dict[str, Array]:
+    """Kernel regression at every point of the grid, in float64, on one draw of the noise.
+
+    Results, along the axes of :data:`DIMS`: ``bias`` against LDA of the sample, and ``loss``, the
+    mean squared training error; ``last_bias``, ``last_loss`` at infinite time, where modes below
+    1e-11 of the largest eigenvalue are left out; ``reference``, the reliance of LDA; the largest
+    ``eigenvalue`` of the kernel matrix over n.
+    """
+    kernel = KERNELS[config.kernel]
+    taus = jnp.asarray(config.taus, jnp.float64)
+
+    def point(rho_s: Array, ratio: Array) -> dict[str, Array]:
+        rho = jnp.stack([rho_s, jnp.asarray(config.rho_c, rho_s.dtype)])
+        alpha = jnp.stack([ratio, jnp.ones_like(ratio)])[None]
+        z, y = availability_data.sample_latents(key, config.n, rho, config.sigma)
+        probes = availability.probe_grid(availability.mu_from_rho(rho), config.num_probes)
+        x, grid = z * alpha, probes * alpha
+        if config.kernel == "linear":
+            largest, outputs = _linear_flow(x, y, jnp.concatenate([grid, x]), taus)
+        else:
+            gram = kernel(x, x) / config.n
+            gram = (gram + gram.T) / 2
+            cross = kernel(grid, x) / config.n
+            largest = _largest_eigenvalue(gram)
+            times = jnp.append(taus / largest, jnp.inf)
+            outputs = availability_flows.kernel_flow(gram, jnp.concatenate([cross, gram]), y, times)
+        at_probes, at_sample = jnp.split(outputs, [probes.shape[0]], axis=1)
+        w, b = availability_data.lda_fit(z, y)
+        best = availability.decide(probes @ w + b)
+        bias = jax.vmap(lambda f: availability.shortcut_bias(availability.decide(f), best, probes))(
+            at_probes
+        )
+        loss = jnp.mean((at_sample - y[None]) ** 2, axis=1)
+        return {
+            "bias": bias[:-1],
+            "loss": loss[:-1],
+            "last_bias": bias[-1],
+            "last_loss": loss[-1],
+            "reference": availability.reliance(best, probes),
+            "eigenvalue": largest,
+        }
+
+    return over_grid(point, config.rho_s, config.ratios)
+
+
+def _linear_flow(x: Array, y: Array, points: Array, taus: Array) -> tuple[Array, Array]:
+    """The same for the linear kernel, by its second moment: largest eigenvalue, (T + 1, points)."""
+    values, vectors = jnp.linalg.eigh(x.T @ x / x.shape[0])
+    gain = -jnp.expm1(-taus[:, None] * values[None, :] / values[-1])
+    gain = jnp.concatenate([gain, jnp.ones((1, x.shape[1]))]) / values[None, :]
+    rules = (gain * (vectors.T @ (x.T @ y / x.shape[0]))[None, :]) @ vectors.T
+    return values[-1], rules @ points.T
+
+
+def _largest_eigenvalue(matrix: Array) -> Array:
+    """Of a positive semi-definite matrix, by power iteration."""
+
+    def power(vector: Array, _: None) -> tuple[Array, None]:
+        image = matrix @ vector
+        return image / jnp.linalg.norm(image), None
+
+    # Column sums may vanish for an odd kernel; a column does not.
+    start = matrix[jnp.argmax(jnp.diag(matrix))]
+    vector, _ = jax.lax.scan(power, start / jnp.linalg.norm(start), length=_POWERS)
+    return vector @ matrix @ vector

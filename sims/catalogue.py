@@ -15,7 +15,9 @@ STEMS = {
     "mixup.features": "sims.mixup.features",
     "mixup.collapse": "sims.mixup.collapse",
     "mixup.calibration": "sims.mixup.calibration",
+    "shortcut.availability": "sims.shortcut.availability",
     "shortcut.cues": "sims.shortcut.cues",
+    "shortcut.gradients": "sims.shortcut.gradients",
 }
 
 

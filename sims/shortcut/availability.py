@@ -73,8 +73,13 @@ def _populations(kernels: tuple[str, ...], **changes: Any) -> Cells:
     return {name: (PopulationConfig(kernel=name, **changes), 1) for name in kernels}
 
 
-def _samples(grids: dict[str, dict[str, Any]], seeds: int) -> Cells:
-    return {name: (SampleConfig(kernel=name, **grid), seeds) for name, grid in grids.items()}
+def _samples(grids: dict[str, tuple[float, ...]], seeds: int, **changes: Any) -> Cells:
+    """Cells by kernel and predictivity."""
+    return {
+        f"{name}, rho {rho:g}": (SampleConfig(kernel=name, rho_s=rho, **changes), seeds)
+        for name, values in grids.items()
+        for rho in values
+    }
 
 
 def _nestings(architectures: tuple[str, ...], gains: tuple[float, ...], seeds: int) -> Cells:
@@ -94,7 +99,9 @@ _SMOKE_NETWORK: dict[str, Any] = {
     "n": 100, "dim": 10, "width": 8, "steps": 20, "every": 10, "num_points": 20,
     "rho_s": (0.7, 0.85), "ratios": (1.0, 4.0),
 }  # fmt: skip
-_PLANE = {"rho_s": (0.6, 0.7, 0.8, 0.85), "ratios": _RATIOS}
+# Half of the sample of the others, as no table asks for more.
+_COARSE: dict[str, Any] = {"n": 800, "rho_s": (0.85,), "ratios": (4.0,)}
+_PLANE: dict[str, Any] = {"rho_s": (0.6, 0.7, 0.8, 0.85), "ratios": _RATIOS}
 _FULL: dict[str, Any] = {"rho_s": _RHO_S, "ratios": _RATIOS}
 _EVERY_KERNEL = ("linear", "relu", "relu-bias", "relu-2", "erf-bias")
 
@@ -113,9 +120,7 @@ EXPERIMENT = Experiment(
                     **_networks(
                         {
                             "relu-3": _TABLE,
-                            "tanh-3": {"rho_s": (0.85,), "ratios": (4.0,)},
-                            "relu-2": {"rho_s": (0.85,), "ratios": (4.0,)},
-                            "tanh-2": {"rho_s": (0.85,), "ratios": (4.0,)},
+                            **dict.fromkeys(("tanh-3", "relu-2", "tanh-2"), _COARSE),
                             "tanh-1": _PLANE,
                             "relu-1": _PLANE,
                             "linear-1": _TABLE,
@@ -123,10 +128,7 @@ EXPERIMENT = Experiment(
                         },
                         10,
                     ),
-                    **_undertrained(
-                        {"relu-3": {"ratios": (64.0,)}, "tanh-1": {}, "relu-1": {}, "linear": {}},
-                        10,
-                    ),
+                    **_undertrained(dict.fromkeys(("tanh-1", "relu-1", "linear"), {}), 10),
                 },
                 "paper": {
                     **_networks(dict.fromkeys(_ARCHITECTURES, _FULL), 10),
@@ -144,18 +146,20 @@ EXPERIMENT = Experiment(
             simulate=availability_samples.simulate,
             cells={
                 "smoke": _samples(
-                    {"relu-bias": {"n": 40, "ratios": (1.0, 4.0), "num_probes": 10}}, 1
+                    {"relu-bias": (0.85,)}, 1, n=40, ratios=(1.0, 4.0), num_probes=10
                 ),
                 "default": _samples(
                     {
-                        "relu-bias": {**_PLANE, "ratios": (1.0, 4.0, 16.0)},
-                        **{name: {"rho_s": (0.85,)} for name in ("relu", "relu-2", "erf")},
-                        "linear": _FULL,
+                        "relu-bias": (0.6, 0.7, 0.8, 0.85),
+                        **dict.fromkeys(("relu", "relu-2", "erf"), (0.85,)),
+                        "linear": _RHO_S,
                     },
                     3,
                 ),
                 "paper": _samples(
-                    dict.fromkeys(("linear", "relu", "relu-bias", "relu-2", "erf"), _FULL), 10
+                    dict.fromkeys(("linear", "relu", "relu-bias", "relu-2", "erf"), _RHO_S),
+                    10,
+                    ratios=_RATIOS,
                 ),
             },
             dims=availability_samples.DIMS,
@@ -172,7 +176,7 @@ EXPERIMENT = Experiment(
                         1,
                     )
                 },
-                "default": _nestings(("linear", "relu-1"), (1.0,), 10),
+                "default": _nestings(("relu-1",), (1.0,), 10),
                 "paper": _nestings(("linear", "relu-1", "tanh-1", "relu-3"), (1.0, 3.0), 10),
             },
             dims=availability_nesting.DIMS,

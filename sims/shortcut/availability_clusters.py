@@ -27,7 +27,7 @@ _CORNERS = ((1.0, 1.0), (1.0, -1.0), (-1.0, -1.0), (-1.0, 1.0))
 class ClusterConfig:
     """Samples of n items on four corners, a share of ``masses`` of them on (1, 1) and (-1, -1)."""
 
-    n: int = 600
+    n: int = 400
     masses: tuple[float, ...] = traced((0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99))
     spread: float = traced(0.1)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 
+import jax
+from jax import Array
+
 from theory.deep_kernels import Kernel
 from theory.shortcut import availability_flows
 
@@ -18,3 +21,12 @@ KERNELS: dict[str, Kernel] = {
     "erf": functools.partial(availability_flows.ntk, kind="erf"),
     "erf-bias": functools.partial(availability_flows.ntk, kind="erf", beta=1.0),
 }
+
+
+def by_index(index: Array) -> Kernel:
+    """The kernel at a place of :data:`KERNELS` that is known when the program runs."""
+
+    def kernel(x: Array, z: Array) -> Array:
+        return jax.lax.switch(index, list(KERNELS.values()), x, z)
+
+    return kernel

@@ -135,15 +135,11 @@ def simulate(key: Array, config: NestingConfig, inputs: dict[str, Array]) -> dic
         }
 
     nestings = jnp.stack([embedded(both, number) for number in config.layers])
-    alone = z * jnp.array([[0.0, 1.0]])
-    sizes = [
-        jnp.sqrt(jnp.mean(jnp.sum(embedded(alone, number) ** 2, axis=1)))
-        for number in config.layers
-    ]
+    core = nestings[:, : config.n] - (z[:, :1] * w[None, :, 0])[None]
     return {
         **jax.lax.map(nested, nestings),
         "latent_reference": latent_reference,
-        "core_size": jnp.stack(sizes),
+        "core_size": jnp.sqrt(jnp.mean(jnp.sum(core**2, axis=2), axis=1)),
     }
 
 

@@ -83,8 +83,7 @@ DIMS = {
     "loss": (*_GRID, "step"),
     "gradient": _GRID,
     "reference": ("rho",),
-    "optimum_bias": ("rho",),
-    "optimum_loss": ("rho",),
+    "reference_loss": ("rho",),
     "surface": ("ratio", "probe_s", "probe_c"),
     "lda": ("coefficient",),
     "point": ("point", "axis"),
@@ -114,9 +113,8 @@ def simulate(key: Array, config: NetworkConfig, inputs: dict[str, Array]) -> dic
 
     - ``bias``, ``loss``: signed shortcut bias against LDA of the sample, and mean training loss,
       after each number of steps; ``gradient``: norm of the loss's gradient at the end;
-    - ``reference``: reliance of LDA of the sample;
-    - ``optimum_bias``, ``optimum_loss``: of the logistic regression that minimises the training
-      loss, to which a linear model converges at every availability;
+    - ``reference``: reliance of LDA of the sample; ``reference_loss``: its mean logistic loss,
+      which is least squares' and hardly above the least of all linear models;
     - ``surface``: outputs at the probes at the end, for the last predictivity; ``lda``: the line of
       LDA there, in latents; ``point``, ``label``: some of its sample.
     """
@@ -125,64 +123,53 @@ def simulate(key: Array, config: NetworkConfig, inputs: dict[str, Array]) -> dic
     network = training.flat_network(config.activation, config.depth, config.width, config.dim)
     start = network.initialise(key_net)
 
-    def sample(rho_s: Array) -> tuple[Array, Array, Array]:
+    rho_s, ratios = (jnp.asarray(values, jnp.float64) for values in (config.rho_s, config.ratios))
+
+    def sample(rho_s: Array) -> dict[str, Array]:
         rho = jnp.stack([rho_s, jnp.asarray(config.rho_c, rho_s.dtype)])
         z, y = availability_data.sample_latents(key_sample, config.n, rho, config.sigma)
-        return z, y, availability.probe_grid(availability.mu_from_rho(rho), config.num_probes)
-
-    def reference(rho_s: Array) -> dict[str, Array]:
-        z, y, probes = sample(rho_s)
+        probes = availability.probe_grid(availability.mu_from_rho(rho), config.num_probes)
         w, b = availability_data.lda_fit(z, y)
-        best = training.logistic_optimum(z, y)
-        reliances = [
-            availability.reliance(availability.decide(rule), probes)
-            for rule in (probes @ w + b, probes @ best[:2] + best[2])
-        ]
         return {
-            "reference": reliances[0],
-            "optimum_bias": reliances[1] - reliances[0],
-            "optimum_loss": jnp.mean(jax.nn.softplus(-y * (z @ best[:2] + best[2]))),
+            "z": z,
+            "y": y,
+            "probes": probes,
             "lda": jnp.append(w, b),
+            "reference": availability.reliance(availability.decide(probes @ w + b), probes),
+            # The log odds are twice what LDA's mean label is tanh of.
+            "reference_loss": jnp.mean(jax.nn.softplus(-2 * y * (z @ w + b))),
         }
 
-    rho_s, ratios = (jnp.asarray(values, jnp.float64) for values in (config.rho_s, config.ratios))
-    references = jax.lax.map(reference, rho_s)
+    samples = jax.lax.map(sample, rho_s)
 
-    def point(at: tuple[Array, Array, Array]) -> dict[str, Array]:
-        value, lda, ratio = at
-        z, y, probes = sample(value)
+    def point(at: tuple[Array, Array]) -> dict[str, Array]:
+        index, ratio = at
+        here = jax.tree.map(lambda leaf: leaf[index], samples)
         alpha = jnp.stack([ratio, jnp.ones_like(ratio)])
         alpha = jnp.where(word_index(config, "scaling") == 0, alpha, alpha / ratio)[None]
-        x, grid = ((points * alpha).astype(jnp.float32) for points in (z, probes))
-        fit = training.train(network, start, x, basis, y, grid, config)
-        found = jax.vmap(lambda f: availability.reliance(availability.decide(f), probes))(
+        x, grid = ((here[name] * alpha).astype(jnp.float32) for name in ("z", "probes"))
+        fit = training.train(network, start, x, basis, here["y"], grid, config)
+        found = jax.vmap(lambda f: availability.reliance(availability.decide(f), here["probes"]))(
             fit.outputs.astype(jnp.float64)
         )
         return {
-            "bias": found - lda,
+            "bias": found - here["reference"],
             "loss": fit.loss,
             "gradient": fit.gradient,
             "surface": fit.outputs[-1],
         }
 
     number = ratios.shape[0]
-    found = jax.lax.map(
-        point,
-        (
-            jnp.repeat(rho_s, number),
-            jnp.repeat(references["reference"], number),
-            jnp.tile(ratios, rho_s.shape[0]),
-        ),
-    )
+    places = jnp.repeat(jnp.arange(rho_s.shape[0]), number)
+    found = jax.lax.map(point, (places, jnp.tile(ratios, rho_s.shape[0])))
     shape = (rho_s.shape[0], number)
     found = {name: value.reshape(*shape, *value.shape[1:]) for name, value in found.items()}
-    z, y, _ = sample(rho_s[-1])
     side = (config.num_probes, config.num_probes)
     return {
         **{name: found[name] for name in ("bias", "loss", "gradient")},
-        **{name: references[name] for name in ("reference", "optimum_bias", "optimum_loss")},
+        **{name: samples[name] for name in ("reference", "reference_loss")},
         "surface": found["surface"][-1].reshape(number, *side),
-        "lda": references["lda"][-1],
-        "point": z[: config.num_points],
-        "label": y[: config.num_points],
+        "lda": samples["lda"][-1],
+        "point": samples["z"][-1, : config.num_points],
+        "label": samples["y"][-1, : config.num_points],
     }

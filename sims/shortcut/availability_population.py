@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from sims.experiment import traced
-from sims.shortcut.availability_kernels import KERNELS
+from sims.experiment import traced, word_index
+from sims.shortcut.availability_kernels import KERNELS, by_index
 from sims.shortcut.availability_networks import check_grid
 from theory import arguments
 from theory.shortcut import availability, availability_flows
@@ -26,7 +27,7 @@ class PopulationConfig:
     an axis.
     """
 
-    kernel: str = "relu-bias"
+    kernel: str = traced("relu-bias", tuple(KERNELS))
     rho_s: tuple[float, ...] = traced((0.6, 0.65, 0.7, 0.75, 0.8, 0.85))
     rho_c: float = traced(0.9)
     ratios: tuple[float, ...] = traced((1.0, 2.0, 4.0, 8.0, 16.0))
@@ -37,13 +38,13 @@ class PopulationConfig:
 
     def __post_init__(self) -> None:
         check_kernel(self)
+        check_grid(self.rho_s, self.ratios)
         arguments.integer("num_nodes", self.num_nodes)
 
 
-def check_kernel(config: PopulationConfig | object) -> None:
-    """A known kernel, and a grid and times that make sense."""
+def check_kernel(config: Any) -> None:
+    """A known kernel, and a mixture, times and probes that make sense."""
     arguments.choice("kernel", config.kernel, KERNELS)
-    check_grid(config.rho_s, config.ratios)
     arguments.number("rho_c", config.rho_c, low=0.5, high=1.0, open_low=True, open_high=True)
     arguments.number("sigma", config.sigma, low=-1.0, high=1.0, open_low=True, open_high=True)
     if not config.taus:
@@ -82,7 +83,7 @@ def simulate(key: Array, config: PopulationConfig, inputs: dict[str, Array]) -> 
     box of probes, at the same multiples of its own largest eigenvalue (Theorem A1); the leading
     ``eigenvalue`` of the odd part.
     """
-    kernel = KERNELS[config.kernel]
+    kernel = by_index(word_index(config, "kernel"))
     taus = jnp.asarray(config.taus, jnp.float64)
 
     def point(rho_s: Array, ratio: Array) -> dict[str, Array]:
@@ -109,16 +110,6 @@ def simulate(key: Array, config: PopulationConfig, inputs: dict[str, Array]) -> 
             "eigenvalue": found["lam"][:_MODES],
         }
 
-    return over_grid(point, config.rho_s, config.ratios)
-
-
-def over_grid(point, rho_s: Array, ratios: Array) -> dict[str, Array]:
-    """``point(rho_s, ratio)`` at every point of a grid, one after another; axes (rho, ratio, ...).
-
-    One after another, as eigendecompositions make no use of a batch on CPU.
-    """
-    rho_s, ratios = (jnp.asarray(values, jnp.float64) for values in (rho_s, ratios))
-    pairs = jnp.repeat(rho_s, ratios.shape[0]), jnp.tile(ratios, rho_s.shape[0])
-    found = jax.lax.map(lambda pair: point(*pair), pairs)
-    shape = rho_s.shape[0], ratios.shape[0]
-    return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), found)
+    rho_s, ratios = (jnp.asarray(values, jnp.float64) for values in (config.rho_s, config.ratios))
+    # One after another, as eigendecompositions make no use of a batch on CPU.
+    return jax.lax.map(lambda each: jax.lax.map(lambda ratio: point(each, ratio), ratios), rho_s)

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from sims.experiment import traced
-from sims.shortcut.availability_kernels import KERNELS
-from sims.shortcut.availability_population import check_kernel, over_grid
+from sims.experiment import traced, word_index
+from sims.shortcut.availability_kernels import KERNELS, by_index
+from sims.shortcut.availability_networks import check_grid
+from sims.shortcut.availability_population import check_kernel
 from theory import arguments
 from theory.shortcut import availability, availability_data, availability_flows
 
@@ -24,14 +25,14 @@ _POWERS = 60
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SampleConfig:
-    """The flow of one kernel on a sample of n over predictivities, ratios and times ``taus``.
+    """The flow of one kernel on a sample of n over availability ratios and times ``taus``.
 
     ``taus`` are in units of 1 / the largest eigenvalue of the sample's kernel matrix.
     """
 
-    kernel: str = "relu-bias"
+    kernel: str = traced("relu-bias", tuple(KERNELS))
     n: int = 600
-    rho_s: tuple[float, ...] = traced((0.7, 0.85))
+    rho_s: float = traced(0.85)
     rho_c: float = traced(0.9)
     ratios: tuple[float, ...] = traced((1.0, 4.0, 16.0))
     sigma: float = traced(0.6)
@@ -40,55 +41,59 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         check_kernel(self)
+        check_grid((self.rho_s,), self.ratios)
         if arguments.integer("n", self.n, low=2) % 2:
             raise ValueError(f"n must be even; got {self.n}.")
 
 
-_GRID = ("rho", "ratio")
 DIMS = {
-    "bias": (*_GRID, "tau"),
-    "loss": (*_GRID, "tau"),
-    "last_bias": _GRID,
-    "last_loss": _GRID,
-    "reference": _GRID,
-    "eigenvalue": _GRID,
+    "bias": ("ratio", "tau"),
+    "loss": ("ratio", "tau"),
+    "last_bias": ("ratio",),
+    "last_loss": ("ratio",),
+    "reference": (),
+    "eigenvalue": ("ratio",),
 }
 
 
 def coords(config: SampleConfig) -> dict[str, list]:
     """Values along each axis of the results."""
-    return {"rho": list(config.rho_s), "ratio": list(config.ratios), "tau": list(config.taus)}
+    return {"ratio": list(config.ratios), "tau": list(config.taus)}
 
 
 def simulate(key: Array, config: SampleConfig, inputs: dict[str, Array]) -> dict[str, Array]:
-    """Kernel regression at every point of the grid, in float64, on one draw of the noise.
+    """Kernel regression at every ratio, in float64, on one sample.
 
     Results, along the axes of :data:`DIMS`: ``bias`` against LDA of the sample, and ``loss``, the
     mean squared training error; ``last_bias``, ``last_loss`` at infinite time, where modes below
     1e-11 of the largest eigenvalue are left out; ``reference``, the reliance of LDA; the largest
     ``eigenvalue`` of the kernel matrix over n.
     """
-    kernel = KERNELS[config.kernel]
-    taus = jnp.asarray(config.taus, jnp.float64)
+    taus, ratios = (jnp.asarray(values, jnp.float64) for values in (config.taus, config.ratios))
+    number = word_index(config, "kernel")
+    kernel, is_linear = by_index(number), number == list(KERNELS).index("linear")
+    rho = jnp.stack([jnp.asarray(each, jnp.float64) for each in (config.rho_s, config.rho_c)])
+    z, y = availability_data.sample_latents(key, config.n, rho, config.sigma)
+    probes = availability.probe_grid(availability.mu_from_rho(rho), config.num_probes)
+    w, b = availability_data.lda_fit(z, y)
+    best = availability.decide(probes @ w + b)
 
-    def point(rho_s: Array, ratio: Array) -> dict[str, Array]:
-        rho = jnp.stack([rho_s, jnp.asarray(config.rho_c, rho_s.dtype)])
+    def by_gram(x: Array, grid: Array) -> tuple[Array, Array]:
+        gram = kernel(x, x) / config.n
+        gram = (gram + gram.T) / 2
+        cross = kernel(grid, x) / config.n
+        largest = _largest_eigenvalue(gram)
+        times = jnp.append(taus / largest, jnp.inf)
+        both = jnp.concatenate([cross, gram])
+        return largest, availability_flows.kernel_flow(gram, both, y, times)
+
+    def by_moment(x: Array, grid: Array) -> tuple[Array, Array]:
+        return _linear_flow(x, y, jnp.concatenate([grid, x]), taus)
+
+    def point(ratio: Array) -> dict[str, Array]:
         alpha = jnp.stack([ratio, jnp.ones_like(ratio)])[None]
-        z, y = availability_data.sample_latents(key, config.n, rho, config.sigma)
-        probes = availability.probe_grid(availability.mu_from_rho(rho), config.num_probes)
-        x, grid = z * alpha, probes * alpha
-        if config.kernel == "linear":
-            largest, outputs = _linear_flow(x, y, jnp.concatenate([grid, x]), taus)
-        else:
-            gram = kernel(x, x) / config.n
-            gram = (gram + gram.T) / 2
-            cross = kernel(grid, x) / config.n
-            largest = _largest_eigenvalue(gram)
-            times = jnp.append(taus / largest, jnp.inf)
-            outputs = availability_flows.kernel_flow(gram, jnp.concatenate([cross, gram]), y, times)
+        largest, outputs = jax.lax.cond(is_linear, by_moment, by_gram, z * alpha, probes * alpha)
         at_probes, at_sample = jnp.split(outputs, [probes.shape[0]], axis=1)
-        w, b = availability_data.lda_fit(z, y)
-        best = availability.decide(probes @ w + b)
         bias = jax.vmap(lambda f: availability.shortcut_bias(availability.decide(f), best, probes))(
             at_probes
         )
@@ -98,11 +103,11 @@ def simulate(key: Array, config: SampleConfig, inputs: dict[str, Array]) -> dict
             "loss": loss[:-1],
             "last_bias": bias[-1],
             "last_loss": loss[-1],
-            "reference": availability.reliance(best, probes),
             "eigenvalue": largest,
         }
 
-    return over_grid(point, config.rho_s, config.ratios)
+    found = jax.lax.map(point, ratios)
+    return {**found, "reference": availability.reliance(best, probes)}
 
 
 def _linear_flow(x: Array, y: Array, points: Array, taus: Array) -> tuple[Array, Array]:

@@ -96,7 +96,7 @@ EIGENVALUES: dict[str, tuple[tuple[float, ...], float]] = {
 }
 
 # Kernel regression, n = 600, mean of 3 seeds, at tau = 1, 10, 100, 1e3, 1e5 and infinity.
-SAMPLE_TAUS, SAMPLE_SIZE = (1.0, 10.0, 100.0, 1e3, 1e5), 600
+SAMPLE_TAUS, SAMPLE_SIZE, SAMPLE_SEEDS = (1.0, 10.0, 100.0, 1e3, 1e5), 600, 3
 SAMPLES: dict[str, dict[tuple[float, float], tuple[float, ...]]] = {
     "linear": {
         (0.7, 1.0): (0.13, 0, 0, 0, 0, 0),

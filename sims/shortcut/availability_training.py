@@ -1,4 +1,4 @@
-"""Networks on inputs in a plane, their training by full-batch Adam, and logistic regression."""
+"""Networks on inputs given by coordinates in a plane, and their training by full-batch Adam."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from theory import arguments
-from theory.shortcut import availability_data
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "linear": lambda h: h,
     "relu": nn.relu,
     "tanh": jnp.tanh,
 }
-_HE = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 def check_training(config: Any) -> None:
@@ -53,13 +51,13 @@ class Embedded(nn.Module):
     def __call__(self, coords: Array, basis: Array) -> Array:
         """Features ``(n, features)`` of coordinates ``(n, k)`` along the rows ``(k, d)``."""
         shape = (basis.shape[1], self.features)
-        kernel = self.param("kernel", _HE, shape, jnp.float32)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return coords @ (basis @ kernel) + bias[None]
 
 
 class Network(nn.Module):
-    """A perceptron with one output, He's initial weights and no initial biases."""
+    """A perceptron with one output."""
 
     activation: str
     depth: int
@@ -71,7 +69,7 @@ class Network(nn.Module):
         widths = (*(self.width,) * self.depth, 1)
         h = Embedded(widths[0])(coords, basis)
         for width in widths[1:]:
-            h = nn.Dense(width, kernel_init=_HE)(ACTIVATIONS[self.activation](h))
+            h = nn.Dense(width)(ACTIVATIONS[self.activation](h))
         return h[:, 0]
 
 
@@ -83,14 +81,24 @@ class Flat(NamedTuple):
 
 
 def flat_network(activation: str, depth: int, width: int, dim: int) -> Flat:
-    """A :class:`Network` with all parameters as one vector, which compiles faster."""
+    """A :class:`Network` with all parameters as one vector, which compiles faster.
+
+    Weights of a layer are drawn as He's: normal, of variance 2 / fan-in; biases are 0.
+    """
     net = Network(activation, depth, width)
     example = jax.ShapeDtypeStruct((1, 2), jnp.float32), jax.ShapeDtypeStruct((2, dim), jnp.float32)
     shapes = jax.eval_shape(net.init, jax.random.key(0), *example)
-    _, unravel = ravel_pytree(jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes))
+    scales, unravel = ravel_pytree(
+        jax.tree.map(
+            lambda leaf: jnp.full(
+                leaf.shape, (2 / leaf.shape[0]) ** 0.5 if leaf.ndim == 2 else 0.0, leaf.dtype
+            ),
+            shapes,
+        )
+    )
 
     def initialise(key: Array) -> Array:
-        return ravel_pytree(net.init(key, jnp.zeros((1, 2), jnp.float32), jnp.zeros((2, dim))))[0]
+        return scales * jax.random.normal(key, scales.shape, scales.dtype)
 
     return Flat(initialise, lambda vector, coords, basis: net.apply(unravel(vector), coords, basis))
 
@@ -135,26 +143,3 @@ def train(
     state = start, optimizer.init(start)
     state, (outputs, losses) = jax.lax.scan(stretch, state, length=config.steps // config.every)
     return Fit(outputs, losses, jnp.linalg.norm(jax.grad(loss)(state[0])))
-
-
-def logistic_optimum(z: Array, y: Array, steps: int = 12) -> Array:
-    """Logistic regression of least loss by Newton's method from LDA.
-
-    Args:
-      z: latents, shape ``(n, 2)``.
-      y: labels -1 and +1, shape ``(n,)``, not separable by a line.
-      steps: of Newton's method; LDA is near enough for 12 to reach rounding.
-
-    Returns:
-      Two weights and the intercept, shape ``(3,)``.
-    """
-    inputs = jnp.concatenate([z, jnp.ones((z.shape[0], 1), z.dtype)], axis=1)
-
-    def newton(theta: Array, _: None) -> tuple[Array, None]:
-        wrong = jax.nn.sigmoid(-y * (inputs @ theta))
-        hessian = (inputs * (wrong * (1 - wrong))[:, None]).T @ inputs
-        return theta + jnp.linalg.solve(hessian, (y * wrong) @ inputs), None
-
-    w, b = availability_data.lda_fit(z, y)
-    # The posterior is tanh(w.z + b), so that the log odds of labels +-1 are twice that.
-    return jax.lax.scan(newton, 2 * jnp.append(w, b), length=steps)[0]

@@ -17,6 +17,7 @@ STEMS = {
     "mixup.features": "figures.mixup.features",
     "mixup.calibration": "figures.mixup.calibration",
     "shortcut.cues": "figures.shortcut.cues",
+    "shortcut.gradients": "figures.shortcut.gradients",
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from figures import style
 from figures.shortcut.cues_style import COLORS, grouped
@@ -29,14 +28,11 @@ def examples(results: StemResults) -> Figure:
         axes = grid[shape, LEVELS * colour + scale]
         axes.imshow(x.astype(np.uint8), interpolation="nearest")
         axes.set(xticks=[], yticks=[])
+        framed = colour == shape == scale
         for side in axes.spines.values():
-            side.set_visible(False)
-        if colour == shape == scale:
-            edge = run.config.size - 1
-            axes.add_patch(
-                Rectangle((-0.5, -0.5), edge + 1, edge + 1, fill=False, edgecolor="white", lw=2.5)
-            )
-            axes.set_title(f"label {colour}", fontsize=7, pad=2)
+            side.set(visible=framed, edgecolor=style.NEGATIVE, linewidth=2)
+        if framed:
+            axes.set_title(f"label {colour}", fontsize=7, pad=3)
     for column, axes in enumerate(grid[-1]):
         colour, scale = divmod(column, LEVELS)
         radius = (2 + scale) * run.config.size // 16

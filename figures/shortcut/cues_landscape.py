@@ -28,7 +28,7 @@ def flatness(results: StemResults) -> Figure:
     """Rise of the loss on the diagonal over the distance, and over its share of the norm."""
     nets = grouped(results, "solution")
     figure = style.figure(style.DOUBLE, 0.5 + 1.8 * len(nets))
-    grid = figure.subplots(len(nets), 2, squeeze=False, sharey=True)
+    grid = figure.subplots(len(nets), 2, squeeze=False, sharey=True, sharex="col")
     for row, (name, runs) in enumerate(nets.items()):
         for cue, run in runs.items():
             _rise(grid[row, 0], cue, run, relative=False)
@@ -77,7 +77,7 @@ def reruns(results: StemResults) -> Figure:
     grid = figure.subplots(len(nets), columns, squeeze=False, sharey=True, sharex=True)
     for row, (name, runs) in enumerate(nets.items()):
         for axes in grid[row, len(runs) :]:
-            axes.set_visible(False)
+            axes.remove()
         for axes, (cue, run) in zip(grid[row], runs.items(), strict=False):
             starts = np.array(run.config.starts)
             accuracy = run.arrays["rerun"].mean(axis=2)
@@ -121,7 +121,7 @@ def paths(results: StemResults) -> Figure:
     """Loss on the diagonal from the solution that was trained there to each cue's."""
     nets = grouped(results, "solution")
     figure = style.figure(style.DOUBLE, 0.5 + 1.8 * len(nets))
-    grid = figure.subplots(len(nets), 2, squeeze=False, width_ratios=(1.6, 1))
+    grid = figure.subplots(len(nets), 2, squeeze=False, width_ratios=(1.6, 1), sharex="col")
     for row, (name, runs) in enumerate(nets.items()):
         axes, bars = grid[row]
         for place, (cue, run) in enumerate(runs.items()):
@@ -153,7 +153,11 @@ def paths(results: StemResults) -> Figure:
         bars.set_title(named(name))
         bars.set_ylabel("barrier")
         bars.set_yscale("symlog", linthresh=1e-3)
-        bars.set_ylim(bottom=0)
+        bars.set_ylim(
+            0,
+            3
+            * max(1e-3, *(each.max() for run in runs.values() for each in barriers(run).values())),
+        )
     grid[0, 0].plot([], [], "--", color="0.4", label="straight line")
     grid[0, 0].plot([], [], "-", color="0.4", label="curve of one bend")
     grid[-1, 0].set_xlabel("from the diagonal solution (0) to the solution of a cue (1)")

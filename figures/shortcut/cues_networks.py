@@ -22,7 +22,9 @@ def preference(results: StemResults) -> Figure:
     """Accuracies off the diagonal, a bar a cue; and how they come about. A row a network."""
     nets = grouped(results, "preference")
     figure = style.figure(style.DOUBLE, 0.5 + 1.75 * len(nets))
-    grid = figure.subplots(len(nets), 2, squeeze=False, width_ratios=(1.6, 1), sharey=True)
+    grid = figure.subplots(
+        len(nets), 2, squeeze=False, width_ratios=(1.6, 1), sharey=True, sharex="col"
+    )
     for row, (name, runs) in enumerate(nets.items()):
         bars, path = grid[row]
         _bars(bars, runs)

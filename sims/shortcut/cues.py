@@ -37,8 +37,8 @@ _LARGE: dict[str, dict[str, Any]] = {
 _RATES = {"mlp": 3e-3, "conv": 4e-3}
 
 
-def _preferences(seeds: int, controls: int, extra: str = "", **changes: Any) -> Cells:
-    """Both networks on coloured images; and with each control, but for four cues."""
+def _preferences(seeds: dict[str, int], extra: str = "", **changes: Any) -> Cells:
+    """Each network on coloured images; and with each control, from half as many starts."""
     kinds: dict[str, dict[str, Any]] = {
         "colour": {},
         "grey": {"images": "grey"},
@@ -47,9 +47,9 @@ def _preferences(seeds: int, controls: int, extra: str = "", **changes: Any) -> 
     return {
         f"{net}{extra}/{kind}": (
             PreferenceConfig(net=net, **how, **changes),
-            controls if how else seeds,
+            -(-number // 2) if how else number,
         )
-        for net in NETS
+        for net, number in seeds.items()
         for kind, how in kinds.items()
     }
 
@@ -123,14 +123,17 @@ EXPERIMENT = Experiment(
             cells={
                 "smoke": {
                     label: cell
-                    for label, cell in _preferences(2, 2, num_train=90, batch=30, epochs=3).items()
-                    if label.startswith("mlp")
+                    for label, cell in _preferences(
+                        {"mlp": 2}, num_train=90, batch=30, epochs=3
+                    ).items()
                 },
-                "default": _preferences(24, 12),
+                "default": _preferences({"mlp": 24, "conv": 12}),
                 "paper": {
                     label: cell
                     for extra, changes in _LARGE.items()
-                    for label, cell in _preferences(100, 30, extra, **changes).items()
+                    for label, cell in _preferences(
+                        {"mlp": 100, "conv": 100}, extra, **changes
+                    ).items()
                 },
             },
             dims=cues_preference.DIMS,

@@ -148,7 +148,7 @@ def solve(
             cross_entropy(net),
             levels,
             levels[:, column],
-            optimizer=optax.adam(jnp.float32(rate) * 0.5 ** (4 * index // stretches)),
+            optimizer=optax.adam(jnp.asarray(rate, start.dtype) * 0.5 ** (4 * index // stretches)),
             batch=batch,
             epochs=1,
             score=lambda params: (),

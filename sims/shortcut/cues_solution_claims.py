@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 from sims.experiment import Claim, Run, StemResults
@@ -46,7 +47,7 @@ def by_network(results: StemResults) -> dict[str, dict[str, Run]]:
 
 def accepted(run: Run) -> bool:
     """Whether the solutions of all seeds were."""
-    return bool(np.all(run.arrays["accepted"]))
+    return bool(np.all(run.arrays["accepted"] > 0.5))
 
 
 def mean_rise(run: Run) -> np.ndarray:
@@ -87,7 +88,7 @@ def basin_radius(run: Run) -> np.ndarray:
 def barriers(run: Run) -> dict[str, np.ndarray]:
     """Barrier of each path for each seed."""
     return {
-        kind: np.array([float(cues_landscape.barrier(losses)) for losses in each])
+        kind: np.array([float(cues_landscape.barrier(jnp.asarray(losses))) for losses in each])
         for kind, each in zip(
             run.coords["path"], np.moveaxis(run.arrays["path"], 1, 0), strict=True
         )

@@ -35,9 +35,10 @@ class SolutionConfig:
     """A solution of one cue, and what is measured around it.
 
     Training is Adam of rate ``rate`` on fresh batches, in at most ``stretches`` stretches of
-    ``stretch`` steps. The loss is measured at ``radii`` in ``directions`` random directions;
-    training on the diagonal begins anew at ``starts`` (distances) in ``start_directions`` others.
-    The bend of the curve is trained for ``path_steps`` steps; losses are taken at ``path_points``.
+    ``stretch`` steps; of rate ``diagonal_rate`` where all images are on the diagonal. The loss is
+    measured at ``radii`` in ``directions`` random directions; training on the diagonal begins anew
+    at ``starts`` (distances) in ``start_directions`` others. The bend of the curve is trained for
+    ``path_steps`` steps; losses are taken at ``path_points``.
     """
 
     net: str = "mlp"
@@ -48,6 +49,7 @@ class SolutionConfig:
     stretch: int = 100
     stretches: int = 30
     rate: float = traced(3e-3)
+    diagonal_rate: float = traced(1e-3)
     num_test: int = 480
     num_loss: int = 180
     radii: tuple[float, ...] = traced((0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0))
@@ -72,7 +74,8 @@ class SolutionConfig:
         ):
             arguments.integer(name, getattr(self, name))
         arguments.integer("path_points", self.path_points, low=2)
-        arguments.number("rate", self.rate, low=0.0, open_low=True)
+        for name in ("rate", "diagonal_rate"):
+            arguments.number(name, getattr(self, name), low=0.0, open_low=True)
         for name in ("radii", "starts"):
             values = getattr(self, name)
             if not values or list(values) != sorted(set(values)):
@@ -153,7 +156,7 @@ def simulate(key: Array, config: SolutionConfig, inputs: dict[str, Array]) -> di
             batch=config.batch,
             stretch=config.stretch,
             stretches=config.stretches,
-            rate=config.rate,
+            rate=jnp.where(task == 0, config.rate, config.diagonal_rate),
             checked=config.num_test,
         )
         theta, end = (

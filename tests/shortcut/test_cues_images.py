@@ -13,16 +13,19 @@ from theory.shortcut import cues
 CELLS = {k: jnp.concatenate([jnp.asarray(part) for part in cues.wcst_cells(k, 3)]) for k in (3, 4)}
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def images(key, k, n, size):
-    return cue_images.wcst_images(key, CELLS[k], n, size)
+COPIES = 30
+draw = jax.jit(cue_images.draw, static_argnums=2)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def images(key, k, size, grey=False):
+    return cue_images.wcst_images(key, CELLS[k], COPIES * len(CELLS[k]), size, grey=grey)
 
 
 @pytest.mark.parametrize(("size", "k"), [(16, 3), (32, 3), (32, 4)])
 def test_area_tells_the_size_alone(size, k):
     """Equal over shapes and orientations within 10 %, and pi s^2."""
-    copies = 30
-    x, levels = map(np.asarray, images(jax.random.key(0), k, copies * len(CELLS[k]), size))
+    x, levels = map(np.asarray, images(jax.random.key(0), k, size))
     assert x.dtype == np.float32 and x.shape[1:] == (size, size, 3)
     assert x.min() == 0 and x.max() == 1
     area = x.sum(axis=(1, 2, 3))
@@ -37,48 +40,46 @@ def test_area_tells_the_size_alone(size, k):
 
 
 def test_levels_take_turns_and_colour_is_the_channel():
-    diagonal = jnp.asarray(cues.wcst_cells(3, 3)[0])
-    x, levels = cue_images.wcst_images(jax.random.key(1), diagonal, 10)
-    np.testing.assert_array_equal(levels[:, 0], np.arange(10) % 3)
-    used = np.asarray(x).sum(axis=(1, 2)) > 0
-    np.testing.assert_array_equal(used, np.eye(3, dtype=bool)[np.asarray(levels[:, 0])])
+    x, levels = map(np.asarray, images(jax.random.key(1), 3, 16))
+    np.testing.assert_array_equal(levels, np.tile(CELLS[3], (COPIES, 1)))
+    used = x.sum(axis=(1, 2)) > 0
+    np.testing.assert_array_equal(used, np.eye(3, dtype=bool)[levels[:, 0]])
+    again, _ = images(jax.random.key(1), 3, 16)
+    other, _ = images(jax.random.key(2), 3, 16)
+    assert (again == x).all() and not (other == x).all(axis=(1, 2, 3)).any()
 
 
 def test_grey_images_hide_colour_and_keep_the_norm():
-    key, cells = jax.random.key(2), CELLS[3]
-    colour, _ = cue_images.wcst_images(key, cells, len(cells))
-    grey, _ = jax.jit(lambda grey: cue_images.wcst_images(key, cells, len(cells), grey=grey))(True)
+    colour, grey = (np.asarray(images(jax.random.key(2), 3, 16, hidden)[0]) for hidden in (0, 1))
     assert (grey[..., :1] == grey).all()
-    np.testing.assert_allclose(
-        jnp.linalg.norm(grey.reshape(27, -1), axis=1),
-        jnp.linalg.norm(colour.reshape(27, -1), axis=1),
-        rtol=1e-5,
-    )
+    norms = [np.linalg.norm(x.reshape(len(x), -1), axis=1) for x in (grey, colour)]
+    np.testing.assert_allclose(*norms, rtol=1e-5)
 
 
 def test_places_are_uniform_in_the_middle_and_shapes_are_there():
-    levels = jnp.tile(CELLS[3], (40, 1))
+    levels = jnp.tile(CELLS[3], (COPIES, 1))
     places = np.asarray(cue_images.centres(jax.random.key(3), levels, 16))
     assert places.min() >= 5 and places.max() <= 10
-    np.testing.assert_allclose(places.mean(axis=0), 7.5, atol=0.2)
-    x = np.asarray(cue_images.draw(levels, jnp.asarray(places), 16)).sum(axis=3)
+    np.testing.assert_allclose(places.mean(axis=0), 7.5, atol=0.25)
+    x = np.asarray(draw(levels, places, 16)).sum(axis=3)
     disc = np.asarray(levels[:, 1]) == 1
     rows = (x * np.arange(16)[:, None]).sum(axis=(1, 2)) / x.sum(axis=(1, 2))
     np.testing.assert_allclose(rows[disc], places[disc, 0], atol=0.1)
 
 
 def test_images_of_32_pixels_are_twice_as_large():
-    levels = CELLS[3]
-    small = cue_images.draw(levels, jnp.full((27, 2), 7.5, jnp.float32), 16)
-    large = cue_images.draw(levels, jnp.full((27, 2), 15.5, jnp.float32), 32)
-    pooled = np.asarray(large).reshape(27, 16, 2, 16, 2, 3).mean(axis=(2, 4))
+    levels = jnp.tile(CELLS[3], (COPIES, 1))
+    small, large = (
+        np.asarray(draw(levels, np.full((len(levels), 2), middle, np.float32), size))
+        for size, middle in ((16, 7.5), (32, 15.5))
+    )
+    pooled = large.reshape(len(levels), 16, 2, 16, 2, 3).mean(axis=(2, 4))
     # But for edges, which are one pixel wide on either.
     assert np.abs(pooled - small).mean() < 0.01
 
 
 def test_orientation_is_seen_on_every_shape():
-    middle = jnp.full((81, 2), 15.5, jnp.float32)
-    x = np.asarray(cue_images.draw(CELLS[4], middle, 32))
+    x = np.asarray(draw(CELLS[4], np.full((81, 2), 15.5, np.float32), 32))
     levels = np.asarray(CELLS[4])
     for shape in range(3):
         largest = [

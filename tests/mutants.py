@@ -34,7 +34,14 @@ from theory.perturbation import (
     wide_theorems,
     wide_threshold,
 )
-from theory.shortcut import cues_theorems, gradients_robust_theorems, gradients_theorems
+from theory.shortcut import (
+    availability_linear_theorems,
+    availability_points_theorems,
+    availability_spectra_theorems,
+    cues_theorems,
+    gradients_robust_theorems,
+    gradients_theorems,
+)
 
 
 def tightened(theorem, share, only=""):
@@ -253,6 +260,27 @@ GRADIENTS = {
     ),
 }
 
+# Predictivity and availability --------------------------------------------------------------------
+
+AVAILABILITY = {
+    "reliance on a grid within 1.9/n of the box": tightened(
+        availability_linear_theorems.BOX, 0.95, "box"
+    ),
+    "early drift with 0.49995 t for t/2": tightened(
+        availability_linear_theorems.EARLY, 0.9999, "slope"
+    ),
+    "tail of the angular series 1.96/(pi^2 N)": tightened(
+        availability_spectra_theorems.CIRCLE, 0.98, "series"
+    ),
+    "shortcut first iff kappa > 1.01 g": dataclasses.replace(
+        availability_points_theorems.FOUR_POINTS,
+        conclusions=functools.partial(availability_points_theorems._four_points, threshold=1.01),
+    ),
+    "kappa at most 0.999 of the linear kernel's": tightened(
+        availability_points_theorems.SHORTER, 0.999, "relu below"
+    ),
+}
+
 # Equally valid cues -------------------------------------------------------------------------------
 
 
@@ -272,7 +300,7 @@ CUES = {
     ),
 }
 
-MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION | COLLAPSE | CUES | GRADIENTS
+MUTANTS = WIDE | ORTHOGONAL | FEATURES | CALIBRATION | COLLAPSE | AVAILABILITY | CUES | GRADIENTS
 RARE = (
     "sign of the drift whatever f_0 is",
     "second part of the gradient 0.9",
@@ -287,5 +315,7 @@ RARE = (
     "best temperature dearer by a millionth",
     "KL of mixup at most log 2 on the overlap too",
     "log odds kept within 0.999 of the distance",
+    "tail of the angular series 1.96/(pi^2 N)",
+    "shortcut first iff kappa > 1.01 g",
     "margin of a network at most 0.99999 of the largest",
 )

@@ -29,7 +29,15 @@ from theory.perturbation import (
     wide,
     wide_bounds,
 )
-from theory.shortcut import cues, gradients_margin
+from theory.shortcut import (
+    availability,
+    availability_data,
+    availability_flows,
+    availability_points,
+    availability_spectra,
+    cues,
+    gradients_margin,
+)
 
 
 def scaled(factor):
@@ -202,6 +210,57 @@ GRADIENTS = {
     ),
 }
 
+
+def entry(name, change):
+    """One entry of a dictionary changed."""
+    return lambda found: found | {name: change(found[name])}
+
+
+def kernel(change):
+    """The values of a kernel changed."""
+    return lambda function: lambda x, z: change(function(x, z))
+
+
+AVAILABILITY = {
+    "box_reliance": ("a fifth too much", availability, "box_reliance", shifted(0.2)),
+    "linear_limit": ("off by a millionth", availability_flows, "linear_flow", SLIGHTLY),
+    "linear_early": ("a per cent faster", availability_flows, "linear_flow", scaled(1.01)),
+    "least_squares": ("b off by a millionth", availability_data, "lda_fit", part(1, 1 + 1e-6)),
+    "odd_reduction": (
+        "off by a millionth",
+        availability_flows,
+        "odd_kernel",
+        kernel(SLIGHTLY),
+    ),
+    "relu_linear": ("off by a millionth", availability_flows, "odd_kernel", kernel(SLIGHTLY)),
+    "population_limit": (
+        "error a per cent smaller",
+        availability_flows,
+        "population_flow",
+        entry("mse", scaled(0.99)),
+    ),
+    "four_points": (
+        "rates off by a millionth",
+        availability_points,
+        "four_point",
+        field("lam", SLIGHTLY),
+    ),
+    "shorter_phase": (
+        "a tenth larger",
+        availability_points,
+        "four_point",
+        field("kappa", scaled(1.1)),
+    ),
+    "circle": ("off by a millionth", availability_spectra, "angular_coefficients", SLIGHTLY),
+    "clusters": (
+        "off by a millionth",
+        availability_spectra,
+        "mixture_linear_spectrum",
+        part(0, 1 + 1e-6),
+    ),
+    "narrow_clusters": ("a per cent larger", availability_spectra, "centre_spectrum", scaled(1.01)),
+}
+
 CUES = {
     "single_cue": ("a thousandth larger", cues, "cue_baseline", scaled(1.001)),
     "majority": ("a thousandth smaller", cues, "majority_baseline", scaled(0.999)),
@@ -216,6 +275,7 @@ SPOILT = {
         ("features", FEATURES),
         ("collapse", COLLAPSE),
         ("calibration", CALIBRATION),
+        ("availability", AVAILABILITY),
         ("cues", CUES),
         ("gradients", GRADIENTS),
     )
@@ -235,5 +295,6 @@ QUICK = (
     "features.half_error",
     "collapse.balance",
     "calibration.uniform_weights",
+    "availability.box_reliance",
     "gradients.robust_affine",
 )

@@ -26,7 +26,16 @@ from theory.perturbation import (
     wide_theorems,
     wide_threshold,
 )
-from theory.shortcut import cues_theorems, gradients_robust_theorems, gradients_theorems
+from theory.shortcut import (
+    availability_kernel_theorems,
+    availability_linear_theorems,
+    availability_points_theorems,
+    availability_sample_theorems,
+    availability_spectra_theorems,
+    cues_theorems,
+    gradients_robust_theorems,
+    gradients_theorems,
+)
 from theory.theorem import Theorem
 
 THEOREMS: dict[str, Theorem] = {
@@ -50,6 +59,11 @@ THEOREMS: dict[str, Theorem] = {
         collapse_free_theorems,
         calibration_theorems,
         calibration_mixing_theorems,
+        availability_linear_theorems,
+        availability_sample_theorems,
+        availability_kernel_theorems,
+        availability_points_theorems,
+        availability_spectra_theorems,
         cues_theorems,
         gradients_theorems,
         gradients_robust_theorems,

@@ -1,12 +1,15 @@
-"""Samples of two latent features, their embedding as inputs, and LDA of a sample.
+"""Samples of two latent features, their embedding, quadrature, and LDA of a sample.
 
 The setting is that of :mod:`theory.shortcut.availability`.
 """
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Key
@@ -17,6 +20,8 @@ from theory.shortcut.availability import Pair
 
 # How far the columns of an embedding may be from length 1.
 _UNIT_TOLERANCE = 1e-6
+# Quadrature nodes of less weight are left out.
+_LEAST_WEIGHT = 1e-14
 
 
 def sample_latents(
@@ -118,6 +123,33 @@ def embed(
             e = jnp.tanh(e @ (gain * g.T / w.shape[0] ** 0.5).astype(z.dtype))
         total = total + e
     return total
+
+
+def quadrature(
+    mu: Pair, sigma: ArrayLike, n_quad: int
+) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
+    r"""Tensor Gauss-Hermite rule for :math:`N(\mu, \Sigma)`.
+
+    Args:
+      mu: class means, shape ``(2,)``, positive.
+      sigma: covariance in (-1, 1).
+      n_quad: nodes an axis, at least 1.
+
+    Returns:
+      Nodes, shape ``(k, 2)``, and weights, shape ``(k,)``, of sum 1; k is at most ``n_quad**2``, as
+      nodes of weight below 1e-14 are left out.
+    """
+    mu = availability.means(mu)
+    sigma = jnp.asarray(availability.covariance(sigma), mu.dtype)
+    line, share = np.polynomial.hermite_e.hermegauss(arguments.integer("n_quad", n_quad))
+    share = share / math.sqrt(2 * math.pi)
+    weight = np.outer(share, share).ravel()
+    kept = weight >= _LEAST_WEIGHT
+    first, second = (
+        jnp.asarray(axis.ravel()[kept], mu.dtype) for axis in np.meshgrid(line, line, indexing="ij")
+    )
+    noise = jnp.stack([first, sigma * first + jnp.sqrt(1 - sigma**2) * second], axis=1)
+    return mu[None, :] + noise, jnp.asarray(weight[kept] / weight[kept].sum(), mu.dtype)
 
 
 def lda_fit(

@@ -19,8 +19,6 @@ Source: spec shortcut bias, A.3 and A.4 [derived].
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,12 +29,10 @@ from jaxtyping import Float
 from theory import activations, arguments, deep_kernels
 from theory.activations import Scalar
 from theory.deep_kernels import Kernel
-from theory.shortcut import availability
+from theory.shortcut import availability, availability_data
 from theory.shortcut.availability import Pair
 
 KINDS = ("linear", "relu", "erf", "tanh")
-# Quadrature nodes of less weight are left out.
-_LEAST_WEIGHT = 1e-14
 # How far a kernel matrix may be from symmetric, relative to its largest entry.
 _SYMMETRY = 1e-10
 
@@ -196,7 +192,7 @@ def population_flow(
     arguments.number("taus", taus, low=0.0, open_low=True)
     mu = availability.mu_from_rho(arguments.vector("rho", rho, length=2))
     alpha = availability.amplification(alpha).astype(mu.dtype)
-    nodes, weights = quadrature(mu, sigma, n_quad)
+    nodes, weights = availability_data.quadrature(mu, sigma, n_quad)
     target = availability.posterior_mean(nodes, mu, sigma)
     probes = availability.probe_grid(mu, n_probe)
     odd = odd_kernel(kernel)
@@ -222,33 +218,6 @@ def population_flow(
         "lam": values[::-1],
         "probe_values": probe_values,
     }
-
-
-def quadrature(
-    mu: Pair, sigma: ArrayLike, n_quad: int
-) -> tuple[Float[Array, "k 2"], Float[Array, " k"]]:
-    r"""Tensor Gauss-Hermite rule for :math:`N(\mu, \Sigma)`.
-
-    Args:
-      mu: class means, shape ``(2,)``, positive.
-      sigma: covariance in (-1, 1).
-      n_quad: nodes an axis, at least 1.
-
-    Returns:
-      Nodes, shape ``(k, 2)``, and weights, shape ``(k,)``, of sum 1; k is at most ``n_quad**2``, as
-      nodes of weight below 1e-14 are left out.
-    """
-    mu = availability.means(mu)
-    sigma = jnp.asarray(availability.covariance(sigma), mu.dtype)
-    line, share = np.polynomial.hermite_e.hermegauss(arguments.integer("n_quad", n_quad))
-    share = share / math.sqrt(2 * math.pi)
-    weight = np.outer(share, share).ravel()
-    kept = weight >= _LEAST_WEIGHT
-    first, second = (
-        jnp.asarray(axis.ravel()[kept], mu.dtype) for axis in np.meshgrid(line, line, indexing="ij")
-    )
-    noise = jnp.stack([first, sigma * first + jnp.sqrt(1 - sigma**2) * second], axis=1)
-    return mu[None, :] + noise, jnp.asarray(weight[kept] / weight[kept].sum(), mu.dtype)
 
 
 def kernel_flow(

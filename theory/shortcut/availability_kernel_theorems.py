@@ -14,7 +14,7 @@ from jax import Array
 from theory.bounds import Bound, Bounds, equal
 from theory.deep_kernels import Kernel
 from theory.draws import normals
-from theory.shortcut import availability, availability_flows
+from theory.shortcut import availability, availability_data, availability_flows
 from theory.theorem import Control, Knobs, Size, Theorem
 
 SIZES = ({"n": 4, "d": 3},)
@@ -229,7 +229,7 @@ def _population(at: Mixture, *, bias: float = 1.0) -> Bounds:
     found = availability_flows.population_flow(
         flowing, at.alpha, at.rho, at.sigma, taus, _QUAD, _PROBE
     )
-    nodes, weights = availability_flows.quadrature(at.mu, at.sigma, _QUAD)
+    nodes, weights = availability_data.quadrature(at.mu, at.sigma, _QUAD)
     m = availability.posterior_mean(nodes, at.mu, at.sigma)
     best = jnp.sum(weights * (1 - m**2))
     # A function of the kernel's space near m, and its norm there.

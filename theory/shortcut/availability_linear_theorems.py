@@ -1,6 +1,6 @@
 """Reliance of linear rules, and the linear kernel's exact path: biased unless it has converged.
 
-All [derived], Theorem A1 and the box formula of A.2.
+All [derived], Theorem A1 (i), (ii), (iv), and the box formula of A.2.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from theory.bounds import Bound, Bounds, equal, same_sign, strictly_less, within_rounding
+from theory.bounds import Bound, Bounds, equal, strictly_less, within_rounding
 from theory.draws import normals
-from theory.shortcut import availability, availability_data, availability_flows
+from theory.shortcut import availability, availability_flows
 from theory.theorem import Control, Knobs, Size, Theorem
 
 KNOBS = {
@@ -228,81 +228,4 @@ EARLY = Theorem(
     },
 )
 
-
-# Least squares on a sample -----------------------------------------------------------------------
-
-
-@struct.dataclass
-class Sample:
-    """Items of two classes; what turns and stretches them."""
-
-    x: Array  # (n, 2)
-    alpha: Array  # (2,)
-
-    @property
-    def y(self) -> Array:
-        """Labels, alternating."""
-        return jnp.where(jnp.arange(self.x.shape[0]) % 2 == 0, 1.0, -1.0)
-
-
-def _sample_items(key: Array, size: Size, knobs: Knobs) -> Sample:
-    (x,) = normals(key, (size["n"], 2))
-    half = knobs["log_ratio"] / 2
-    return Sample(x=x, alpha=10.0 ** jnp.stack([half, -half]))
-
-
-def _condition(x: Array, y: Array) -> Array:
-    """Of the items' covariance within a class."""
-    of_class = jnp.stack([y > 0, y < 0]).astype(x.dtype)
-    centred = x - of_class.T @ (of_class @ x / jnp.sum(of_class, axis=1, keepdims=True))
-    values = _eigenvalues(centred.T @ centred)
-    return values[1] / values[0]
-
-
-def _is_spread(at: Sample) -> Bounds:
-    condition = _condition(at.x, at.y)
-    return {"spread": strictly_less(condition, jnp.full_like(condition, 1e4))}
-
-
-def _least_squares(at: Sample, *, intercept: bool = True, dropped: int = 0) -> Bounds:
-    number = at.x.shape[0] - dropped
-    x, y = at.x[:number], at.y[:number]
-    w, b = availability_data.lda_fit(x, y)
-    columns = jnp.concatenate([x, jnp.ones((number, 1))], axis=1) if intercept else x
-    solution = jnp.linalg.solve(columns.T @ columns, columns.T @ y)
-    difference = (y / jnp.sum(y**2)) @ (x - jnp.mean(x, axis=0, keepdims=True))
-    factor = 1 + jnp.sum(difference * w)
-    length = jnp.sqrt(jnp.sum(w**2))
-    far = 1 + jnp.max(jnp.abs(x))
-    room = 1e-14 * number * far**2 * _condition(x, y) * (1 + length) * factor
-    stretched, moved = availability_data.lda_fit(x * at.alpha[None, :], y)
-    ratio = jnp.max(at.alpha) / jnp.min(at.alpha)
-    constant = solution[2] if intercept else jnp.zeros(())
-    return {
-        "direction": equal(factor * solution[:2], w, room),
-        "intercept": equal(factor * constant, b, room * far),
-        "stretched": equal(stretched * at.alpha, w, room * ratio**2),
-        "stretched intercept": equal(moved, b, room * far * ratio**2),
-        "positive": same_sign(factor, jnp.ones_like(factor)),
-    }
-
-
-LEAST_SQUARES = Theorem(
-    name="availability.least_squares",
-    statement="Least squares with an intercept on balanced labels is 1/(1 + d.w) times linear "
-    "discriminant analysis w, b of the same sample, d half the difference of its means; and that "
-    "decides alike however the features are stretched.",
-    source="[derived] Theorem A1 (iii)",
-    sizes=({"n": 6}, {"n": 20}),
-    knobs={"log_ratio": (-1.0, 1.0)},
-    sample=_sample_items,
-    hypotheses=_is_spread,
-    conclusions=_least_squares,
-    free=("x",),
-    controls={
-        "no intercept": Control(conclusions=functools.partial(_least_squares, intercept=False)),
-        "one label more": Control(conclusions=functools.partial(_least_squares, dropped=1)),
-    },
-)
-
-THEOREMS = (BOX, LIMIT, EARLY, LEAST_SQUARES)
+THEOREMS = (BOX, LIMIT, EARLY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import sys
@@ -55,7 +56,7 @@ def draw_all(
       results: root folder of the results.
       out: root folder of the figures, made if it is not there.
 
-    A figure is kept as it is if the same code drew it from the same results.
+    The figures of a stem are kept as they are if the same code drew all from the same results.
 
     Raises:
       ValueError: for an unknown stem or scale, missing results, or a folder that cannot be written.
@@ -66,39 +67,20 @@ def draw_all(
 
     from figures import style
     from sims import experiment
+    from theory import runtime
 
     loaded = {stem: experiment.load(stem, scale, results) for stem in modules}
     for stem in modules:
         style.prepare(Path(out) / stem)
-    found = []
-    total = sum(len(module.FIGURES) for module in modules.values())
-    with tqdm(total=total, unit="figure", disable=not sys.stderr.isatty()) as bar:
-        for stem, module in modules.items():
-            drawn = []
-            record = Path(out) / stem / RECORD
-            key = _key(loaded[stem])
-            kept = _kept(record, key)
-            for name, draw in module.FIGURES.items():
-                bar.set_postfix_str(f"{stem}/{name}")
-                if name in kept:
-                    pdf, png = (record.with_name(f"{name}.{kind}") for kind in ("pdf", "png"))
-                    drawn.append(Drawn(name, module.CAPTIONS[name], pdf, png, kept=True))
-                    bar.update()
-                    continue
-                start = time.perf_counter()
-                try:
-                    figure = draw(loaded[stem])
-                except catalogue.Absent as reason:
-                    drawn.append(Drawn(name, module.CAPTIONS[name], left_out=str(reason)))
-                else:
-                    pdf, png = style.save(figure, Path(out) / stem, name)
-                    seconds = time.perf_counter() - start
-                    drawn.append(Drawn(name, module.CAPTIONS[name], pdf, png, seconds))
-                bar.update()
-            names = [each.name for each in drawn if each.png is not None]
-            style.replace(record, json.dumps({"key": key, "figures": names}).encode())
-            found.append(Stem(loaded[stem], tuple(drawn)))
-    return found
+    found = {stem: _kept(loaded[stem], Path(out) / stem) for stem in modules}
+    missing = [stem for stem in modules if not found[stem]]
+    draw = functools.partial(_draw, out=Path(out))
+    drawn = runtime.in_processes(draw, [loaded[stem] for stem in missing])
+    with tqdm(total=len(missing), unit="stem", disable=not sys.stderr.isatty()) as bar:
+        for stem, (figures, _) in zip(missing, drawn, strict=True):
+            found[stem] = figures
+            bar.update()
+    return [Stem(loaded[stem], found[stem]) for stem in modules]
 
 
 def table(stems: Sequence[Stem]) -> str:
@@ -119,6 +101,28 @@ def table(stems: Sequence[Stem]) -> str:
     )
 
 
+def _draw(results: StemResults, out: Path) -> tuple[Drawn, ...]:
+    """Draw and save the figures of one stem, and note down what they were drawn from."""
+    from figures import style
+
+    module = catalogue.get(results.stem)
+    folder = out / results.stem
+    drawn = []
+    for name, draw in module.FIGURES.items():
+        caption = module.CAPTIONS[name]
+        start = time.perf_counter()
+        try:
+            figure = draw(results)
+        except catalogue.Absent as reason:
+            drawn.append(Drawn(name, caption, left_out=str(reason)))
+        else:
+            pdf, png = style.save(figure, folder, name)
+            drawn.append(Drawn(name, caption, pdf, png, time.perf_counter() - start))
+    record = {"key": _key(results), "left_out": {each.name: each.left_out for each in drawn}}
+    style.replace(folder / RECORD, json.dumps(record).encode())
+    return tuple(drawn)
+
+
 def _key(results: StemResults) -> str:
     """Identifies the results and the code that figures are drawn from."""
     import matplotlib
@@ -133,15 +137,21 @@ def _key(results: StemResults) -> str:
     return digest.hexdigest()
 
 
-def _kept(record: Path, key: str) -> set[str]:
-    """Names of the figures that are there and were drawn under this key."""
+def _kept(results: StemResults, folder: Path) -> tuple[Drawn, ...]:
+    """A stem's figures as they lie there; none if one is missing or drawn from something else."""
+    module = catalogue.get(results.stem)
     try:
-        found = json.loads(record.read_text())
-        names = found["figures"] if found["key"] == key else []
+        record = json.loads((folder / RECORD).read_text())
+        left_out = record["left_out"] if record["key"] == _key(results) else {}
+        found = []
+        for name in module.FIGURES:
+            if left_out[name]:
+                found.append(Drawn(name, module.CAPTIONS[name], left_out=left_out[name]))
+                continue
+            pdf, png = (folder / f"{name}.{kind}" for kind in ("pdf", "png"))
+            if not (pdf.is_file() and png.is_file()):
+                return ()
+            found.append(Drawn(name, module.CAPTIONS[name], pdf, png, kept=True))
     except (OSError, ValueError, KeyError, TypeError):
-        return set()
-    return {
-        name
-        for name in names
-        if all(record.with_name(f"{name}.{kind}").is_file() for kind in ("pdf", "png"))
-    }
+        return ()
+    return tuple(found)

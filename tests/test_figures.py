@@ -101,6 +101,21 @@ def test_draw_all_says_what_is_left_out(smoke, tmp_path, two_figures):
     assert "line.pdf" in lines[1] and "left out: scale smoke" in lines[2]
 
 
+def test_figures_are_drawn_again_only_when_something_is_missing(smoke, tmp_path, two_figures):
+    def draw():
+        (stem,) = draw_all(["perturbation.wide"], "smoke", smoke, tmp_path)
+        return stem.figures
+
+    there, gone = draw()
+    assert not there.kept
+    again, still_gone = draw()
+    assert again.kept and again.png == there.png and still_gone == gone
+    there.png.unlink()
+    assert not draw()[0].kept and there.png.is_file()
+    (tmp_path / "perturbation.wide" / drawing.RECORD).write_text("{}")
+    assert not draw()[0].kept
+
+
 def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
     main(["perturbation.wide", "--scale", "smoke", "--results", str(smoke), "--out", str(tmp_path)])
     assert "perturbation.wide/line" in capsys.readouterr().out

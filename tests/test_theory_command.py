@@ -56,6 +56,20 @@ def test_verify_prints_a_row_a_theorem(verified, capsys):
     assert any(line.startswith("1 of 1 held.") for line in rest)
 
 
+def test_several_theorems_are_judged_in_processes_as_alone(verified, capsys, tmp_path):
+    """Verdicts depend neither on the company nor on how programs are compiled there."""
+    path = tmp_path / "verdicts.json"
+    command = ["verify", "wide.width", CHEAP, "--instances", "4", "--seed", "5"]
+    assert main([*command, "--json", str(path)]) == 0
+    assert [row["name"] for row in json.loads(path.read_text())] == ["wide.width", CHEAP]
+    (alone,) = json.loads(verified[1].read_text())
+    beside = json.loads(path.read_text())[1]
+    del alone["seconds"], beside["seconds"]
+    for number in ("worst_slack", "tightness"):
+        assert alone.pop(number) == pytest.approx(beside.pop(number), rel=1e-9)
+    assert alone == beside
+
+
 def test_theorem_that_fails_is_exit_code_1(verified, capsys, monkeypatch, tmp_path):
     true = catalogue.THEOREMS[CHEAP]
     false = dataclasses.replace(true, conclusions=true.controls["3.9 in place of 4"].conclusions)
@@ -149,7 +163,7 @@ def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
     [
         (
             ["verify", "wide.wdth"],
-            "NAME must be one of perturbation, mixup, wide, orthogonal, features",
+            "NAME must be one of perturbation, mixup, shortcut, wide, orthogonal",
         ),
         (["list", "nothing"], "got 'nothing'."),
         (["verify", CHEAP, "--instances", "0"], "--instances must be at least 1; got 0."),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import os
 import sys
-import time
-import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +59,7 @@ def _list(theorems: list[Any]) -> int:
 
 
 def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
-    from theory import arguments, balls, runtime
-    from theory.theorem import Theorem, Verdict, verify
+    from theory import arguments, balls, jobs, runtime
 
     arguments.integer("--instances", options.instances)
     _check(options)
@@ -74,13 +71,11 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
         f"{'theorem':{width}}  {'verdict':14} {'instances':>9} {'vacuous':>8} "
         f"{'violations':>12} {'slack':>9} {'tightness':>9} {'controls':>8} {'seconds':>7}  source"
     )
-
-    def judge(theorem: Theorem) -> Verdict:
-        return verify(theorem, _key(theorem, options.seed), options.instances)
-
+    judge = functools.partial(jobs.judge, seed=options.seed, instances=options.instances)
     rows = []
     refuted = 0
-    for theorem, verdict, seconds in _each(judge, theorems):
+    verdicts = runtime.in_processes(judge, [theorem.name for theorem in theorems])
+    for theorem, (verdict, seconds) in zip(theorems, verdicts, strict=True):
         caught = len(verdict.controls) - len(verdict.missed)
         violations = f"{verdict.violations} of {verdict.allowed}"
         print(
@@ -129,10 +124,11 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
 
 def _certify(theorem: Any, options: argparse.Namespace) -> dict[str, int] | None:
     """Numbers of instances by decision; None without a certified form."""
+    from theory import jobs
     from theory.balls import Decision
     from theory.certified import certify
 
-    decisions = certify(theorem, _key(theorem, options.seed), options.instances)
+    decisions = certify(theorem, jobs.key(theorem.name, options.seed), options.instances)
     return None if decisions is None else {word.value: decisions[word] for word in Decision}
 
 
@@ -143,9 +139,7 @@ def _counts(decided: dict[str, int] | None) -> str:
 
 
 def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
-    from theory import arguments, runtime
-    from theory.falsify import Attack, falsify
-    from theory.theorem import Theorem
+    from theory import arguments, jobs, runtime
 
     arguments.number("--budget", options.budget, low=0.0)
     _check(options)
@@ -157,15 +151,10 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
         f"{'theorem':{width}}  {'result':9} {'restarts':>8} {'steps':>7} {'slack':>9} "
         f"{'closest':>9} {'seconds':>7}  source"
     )
-
-    def attack(theorem: Theorem) -> Attack:
-        end = time.perf_counter() + options.budget
-        return falsify(
-            theorem, _key(theorem, options.seed), proceed=lambda: time.perf_counter() < end
-        )
-
+    attack = functools.partial(jobs.attack, seed=options.seed, budget=options.budget)
     rows = []
-    for theorem, result, seconds in _each(attack, theorems):
+    results = runtime.in_processes(attack, [theorem.name for theorem in theorems])
+    for theorem, ((result, arrays), seconds) in zip(theorems, results, strict=True):
         print(
             f"{result.name:{width}}  {'FALSIFIED' if result.found else 'none':9} "
             f"{result.restarts:8} {result.steps:7} {result.slack:9.1e} "
@@ -173,8 +162,8 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
             flush=True,
         )
         saved = None
-        if result.counterexample is not None and options.save is not None:
-            saved = _save(options.save, theorem.name, result.counterexample.arrays())
+        if arrays and options.save is not None:
+            saved = _save(options.save, theorem.name, arrays)
             print(f"{'':{width}}  saved as {saved}")
         rows.append(
             {
@@ -199,27 +188,6 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
     )
     _write(options.json, rows)
     return 1 if found else 0
-
-
-def _each(work: Callable[[Any], Any], theorems: list[Any]) -> Iterator[tuple[Any, Any, float]]:
-    """Theorems with what the work on each gave and its seconds, in order, as they come."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    def timed(theorem: Any) -> tuple[Any, float]:
-        start = time.perf_counter()
-        return work(theorem), time.perf_counter() - start
-
-    # Most of the time is compilation, which uses one core: so one theorem a core at once.
-    pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
-    for theorem, (result, seconds) in zip(theorems, pool.map(timed, theorems), strict=True):
-        yield theorem, result, seconds
-
-
-def _key(theorem: Any, seed: int) -> Any:
-    """A theorem's key depends on its name alone, not on what else is judged."""
-    import jax
-
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(theorem.name.encode()))
 
 
 def _check(options: argparse.Namespace) -> None:

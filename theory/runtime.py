@@ -1,11 +1,23 @@
-"""Set-up that commands and tests share: float64 and the persistent compilation cache."""
+"""What commands and tests share: float64, the persistent compilation cache, a process a core."""
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
 import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
 
 import jax
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Whether this process is one of several with a core each, see in_processes.
+_one_core = False
 
 
 def configure() -> None:
@@ -26,3 +38,58 @@ def configure() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def quick_options(level: int) -> dict[str, Any]:
+    """Options of ``jit`` for what is compiled once and run for seconds.
+
+    At level 1 compilation takes about half of the usual time, and what spends its time in matrix
+    products, which come compiled, runs as fast; at level 0 it is shortest, which pays where a
+    thousand small instances are run [measured]. Numbers stay within rounding. In a process with one
+    core a third less again is needed without XLA's fusion emitters; not elsewhere, for two such
+    programs at once were seen to wait for each other for ever.
+    """
+    options: dict[str, Any] = {"xla_backend_optimization_level": level}
+    if _one_core and jax.default_backend() == "cpu":
+        options["xla_cpu_use_fusion_emitters"] = False
+    return options
+
+
+def in_processes(
+    work: Callable[[Item], Result], items: Sequence[Item]
+) -> Iterator[tuple[Result, float]]:
+    """What ``work`` gives for each item and its seconds, in order, as they come.
+
+    For work of seconds that holds Python's lock, as tracing and drawing do: one process a core, at
+    most four. A single item is worked on in this process.
+
+    Args:
+      work: a function of a module; it, the items and what it gives must be picklable.
+      items: what to work on.
+    """
+    timed = functools.partial(_timed, work)
+    workers = min(4, os.cpu_count() or 1, len(items))
+    if workers < 2:
+        yield from map(timed, items)
+        return
+    # Forked processes would inherit XLA's threads, locked.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_take_one_core) as pool:
+        try:
+            yield from pool.map(timed, items)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _take_one_core() -> None:
+    global _one_core
+    _one_core = True
+    # Read by XLA when it starts: the size of its pools of threads, and no program beside another.
+    os.environ["NPROC"] = "1"
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    configure()
+
+
+def _timed(work: Callable[[Item], Result], item: Item) -> tuple[Result, float]:
+    start = time.perf_counter()
+    return work(item), time.perf_counter() - start

@@ -24,7 +24,7 @@ from jax import Array
 from jaxtyping import Key
 from scipy import stats
 
-from theory import arguments
+from theory import arguments, runtime
 from theory.bounds import Bounds
 
 Instance = Any
@@ -213,14 +213,8 @@ def examine_many(theorem: Theorem, instances: Instance) -> Outcome:
 
 
 def batched(function: Callable, in_axes: Any = 0, level: int = 1) -> Callable:
-    """``jit`` of ``vmap`` for what is compiled once and run for seconds.
-
-    Compilation is shortest without optimisation (level 0), which pays where a thousand instances
-    are run, and half of the usual at level 1, after which they run no slower [measured]. The
-    numbers stay within rounding.
-    """
-    options = {"xla_backend_optimization_level": level}
-    return jax.jit(jax.vmap(function, in_axes), compiler_options=options)
+    """``jit`` of ``vmap`` for what is compiled once, see :func:`theory.runtime.quick_options`."""
+    return jax.jit(jax.vmap(function, in_axes), compiler_options=runtime.quick_options(level))
 
 
 def verify(

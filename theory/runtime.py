@@ -50,7 +50,7 @@ def quick_options(level: int) -> dict[str, Any]:
     programs at once were seen to wait for each other for ever.
     """
     options: dict[str, Any] = {"xla_backend_optimization_level": level}
-    if _one_core and jax.default_backend() == "cpu":
+    if _one_core:
         options["xla_cpu_use_fusion_emitters"] = False
     return options
 
@@ -61,7 +61,7 @@ def in_processes(
     """What ``work`` gives for each item and its seconds, in order, as they come.
 
     For work of seconds that holds Python's lock, as tracing and drawing do: one process a core, at
-    most four. A single item is worked on in this process.
+    most four, all on the CPU. A single item is worked on in this process.
 
     Args:
       work: a function of a module; it, the items and what it gives must be picklable.
@@ -84,6 +84,8 @@ def in_processes(
 def _take_one_core() -> None:
     global _one_core
     _one_core = True
+    # Each process would take an accelerator's memory for itself.
+    jax.config.update("jax_platforms", "cpu")
     # Read by XLA when it starts: the size of its pools of threads, and no program beside another.
     os.environ["NPROC"] = "1"
     jax.config.update("jax_cpu_enable_async_dispatch", False)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.benchmarks import (
+    availability,
     calibration,
     collapse,
     features,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "temperature": calibration.temperature,
     "prediction": calibration.prediction,
     "optima": collapse.run,
+    "population": availability.population,
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.benchmarks import __main__ as command
 from tests.benchmarks import (
+    availability,
     calibration,
     collapse,
     features,
@@ -143,10 +144,11 @@ TINY_BENCHMARKS = {
     "weights": lambda: features.grid(seeds=1, steps=10, lams=2, dispatched=2),
     "optima": lambda: collapse.run(number=60, newton=20, **TINY),
     "temperature": lambda: calibration.temperature(n=50, k=3, **TINY),
+    "population": lambda: availability.population(n_quad=4, n_probe=4, **TINY),
     "prediction": lambda: calibration.prediction(n=20, k=4, queries=40, **TINY),
 }  # fmt: skip
 # What is judged by the clock.
-TIMED = {"solutions a second", "seconds of the grid"}
+TIMED = {"solutions a second", "seconds of the grid", "seconds of a cell"}
 
 
 def test_benchmarks_report_correct_results_in_a_table(tmp_path, capsys, monkeypatch):
@@ -157,12 +159,12 @@ def test_benchmarks_report_correct_results_in_a_table(tmp_path, capsys, monkeypa
     command.main(["--json", str(file)], TINY_BENCHMARKS)
     table = json.loads(file.read_text())
     assert table["machine"]["cores"] >= 1 and table["machine"]["jax"] == jax.__version__
-    assert len(table["rows"]) == 26
+    assert len(table["rows"]) == 27
     for row in table["rows"]:
         assert row["ratio"] == pytest.approx(row["reference_seconds"] / row["seconds"])
         for check in row["checks"]:
             assert check["met"] or check["name"] in TIMED, (row["name"], check)
-    assert len(capsys.readouterr().out.splitlines()) == 27
+    assert len(capsys.readouterr().out.splitlines()) == 28
 
 
 @pytest.mark.parametrize(

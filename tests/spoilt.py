@@ -26,6 +26,7 @@ from theory.perturbation import (
     orthogonal_data,
     orthogonal_exact,
     orthogonal_flow,
+    orthogonal_perturbed,
     wide,
     wide_bounds,
 )
@@ -102,7 +103,7 @@ ORTHOGONAL = {
     "sharp_tier": ("least halved", orthogonal, "certificate", field("min_lam", scaled(0.5))),
     "attack": ("gain 0.9", geometry, "direction_gain", scaled(0.9)),
     "decomposition": ("noise doubled", orthogonal_agreement, "decompose", part(0, 2.0)),
-    "perturbed_gram": ("off by a millionth", orthogonal_agreement, "perturbed_gram", SLIGHTLY),
+    "perturbed_gram": ("off by a millionth", orthogonal_perturbed, "perturbed_gram", SLIGHTLY),
     "pointwise_agreement": ("noise a tenth", orthogonal_agreement, "decompose", part(0, 0.1)),
     "certified_agreement": ("reach 0.05", orthogonal_agreement, "noise_reach", scaled(0.05)),
     "certified_agreement_paper": ("reach .02", orthogonal_agreement, "noise_reach", scaled(0.02)),
@@ -135,7 +136,7 @@ ORTHOGONAL = {
     ),
     "reflection": ("off by a millionth", orthogonal_data, "reflect", SLIGHTLY),
     "noise_bounds": ("a fifth", orthogonal_agreement, "noise_bounds", scaled(0.2)),
-    "noise_agreement": ("samples reversed", orthogonal_agreement, "perturb", scaled(-1.0)),
+    "noise_agreement": ("samples reversed", orthogonal_perturbed, "perturb", scaled(-1.0)),
     "isotropic_agreement": (
         "disagreement",
         orthogonal_agreement,

@@ -22,6 +22,7 @@ from theory.perturbation import (
     orthogonal_agreement,
     orthogonal_data,
     orthogonal_flow,
+    orthogonal_perturbed,
 )
 
 FAMILIES = ("flipped", "near", "random", "noise")
@@ -117,7 +118,7 @@ def simulate(key: Array, config: FamilyConfig, inputs: dict[str, Array]) -> dict
         lam = orthogonal.solve_multipliers(x @ x.T, y, gamma)
         normal = orthogonal.boundary_normal(x, y, lam)
         step = geometry.direction(normal, "l2")
-        moved = orthogonal_agreement.perturb(base, targets, step, tau / n_base**0.5)
+        moved = orthogonal_perturbed.perturb(base, targets, step, tau / n_base**0.5)
         gram = moved @ moved.T
         lam_adv = orthogonal.solve_multipliers(gram, targets, gamma)
         learnt = orthogonal.boundary_normal(moved, targets, lam_adv)

@@ -11,7 +11,11 @@ from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
 from theory import geometry
-from theory.perturbation import orthogonal, orthogonal_agreement, orthogonal_flow
+from theory.perturbation import (
+    orthogonal,
+    orthogonal_flow,
+    orthogonal_perturbed,
+)
 
 ANGLE = 1e-3
 
@@ -124,7 +128,7 @@ def cell(
     pair = jnp.stack([rows[0], rows[-1]])
     step = geometry.unit_rows((y @ x)[None])[0]
     gram = jax.jit(lambda x: x @ x.T)
-    update = jax.jit(orthogonal_agreement.perturbed_gram)
+    update = jax.jit(orthogonal_perturbed.perturbed_gram)
     product = jax.jit(lambda rows, x: rows @ x.T)
     weights = jax.jit(functools.partial(weight_form, gamma=gamma, steps=timed[0]))
     wide, narrow = (
@@ -201,7 +205,7 @@ def lengths(
 
     @jax.jit
     def sweep(base: Array, grid: Array) -> Array:
-        return orthogonal_agreement.perturbed_multipliers(
+        return orthogonal_perturbed.perturbed_multipliers(
             base @ base.T, base @ step, 1.0, targets, gamma, grid
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from theory import geometry
-from theory.perturbation import orthogonal, orthogonal_agreement
+from theory.perturbation import orthogonal, orthogonal_agreement, orthogonal_perturbed
 
 N, D, K = 5, 6, 4
 rng = np.random.default_rng(0)
@@ -17,9 +17,9 @@ LAM = rng.uniform(0.5, 2, N)
 direction = jax.jit(geometry.direction, static_argnums=(1, 2))
 gain = jax.jit(geometry.direction_gain)
 angles = jax.jit(geometry.row_angles)
-perturb = jax.jit(orthogonal_agreement.perturb)
-perturbed_gram = jax.jit(orthogonal_agreement.perturbed_gram)
-perturbed_multipliers = jax.jit(orthogonal_agreement.perturbed_multipliers)
+perturb = jax.jit(orthogonal_perturbed.perturb)
+perturbed_gram = jax.jit(orthogonal_perturbed.perturbed_gram)
+perturbed_multipliers = jax.jit(orthogonal_perturbed.perturbed_multipliers)
 solve_multipliers = jax.jit(orthogonal.solve_multipliers)
 decompose = jax.jit(orthogonal_agreement.decompose)
 certificate = jax.jit(orthogonal_agreement.agreement_certificate)
@@ -171,8 +171,8 @@ def many_dimensions(rows, labels, factor, points):
     r_base = jnp.min(jnp.linalg.norm(base, axis=1))
     eps = factor * r_base * jnp.sqrt(gamma**3 / 24)
     targets = labels[6:]
-    inputs = orthogonal_agreement.perturb(base, targets, unit, eps)
-    gram = orthogonal_agreement.perturbed_gram(base @ base.T, base @ unit, 1.0, targets, eps)
+    inputs = orthogonal_perturbed.perturb(base, targets, unit, eps)
+    gram = orthogonal_perturbed.perturbed_gram(base @ base.T, base @ unit, 1.0, targets, eps)
     known = orthogonal.orthogonality(gram, gamma)
     lam_adv = orthogonal.solve_multipliers(inputs @ inputs.T, targets, gamma)
     noise, feature = orthogonal_agreement.decompose(z, base, targets, lam_adv, unit, eps)
@@ -369,4 +369,5 @@ def test_what_does_not_fit(name, arguments, words, rejects):
         jnp.asarray(value) if isinstance(value, np.ndarray) else value for value in arguments
     ]
     with rejects(words):
-        getattr(orthogonal_agreement, name)(*arguments)
+        module = orthogonal_perturbed if name.startswith("perturb") else orthogonal_agreement
+        getattr(module, name)(*arguments)

@@ -8,6 +8,7 @@ from theory.perturbation import (
     orthogonal,
     orthogonal_agreement,
     orthogonal_exact,
+    orthogonal_perturbed,
 )
 
 N, D, R, GAMMA = 12, 40, 3.0, 0.5
@@ -38,7 +39,7 @@ def train(x, y, base, targets, eps, z):
     lam = orthogonal.solve_multipliers(x @ x.T, y, GAMMA)
     normal = orthogonal.boundary_normal(x, y, lam)
     unit = geometry.direction(normal, "l2")
-    inputs = orthogonal_agreement.perturb(base, targets, unit, eps)
+    inputs = orthogonal_perturbed.perturb(base, targets, unit, eps)
     gram = inputs @ inputs.T
     lam_adv = orthogonal.solve_multipliers(gram, targets, GAMMA)
     normal_adv = orthogonal.boundary_normal(inputs, targets, lam_adv)

@@ -23,7 +23,7 @@ from theory.bounds import (
     strictly_less,
     within_rounding,
 )
-from theory.perturbation import orthogonal, orthogonal_agreement
+from theory.perturbation import orthogonal, orthogonal_agreement, orthogonal_perturbed
 from theory.theorem import (
     Control,
     Knobs,
@@ -113,7 +113,7 @@ def _attack(at: Weighted, *, shrink: float = 1.0, largest: bool = True) -> Bound
         d = normal.shape[0]
         direction = shrink * step(normal if largest else 1 / normal, norm)
         gain = geometry.direction_gain(normal, direction)
-        moved = orthogonal_agreement.perturb(at.base, at.targets, direction, at.eps)
+        moved = orthogonal_perturbed.perturb(at.base, at.targets, direction, at.eps)
         before, after = orthogonal.boundary(at.base, normal), orthogonal.boundary(moved, normal)
         scale = (jnp.abs(at.base) + at.eps * jnp.abs(direction)[None, :]) @ jnp.abs(normal)
         bounds[f"{norm}: moved"] = equal(
@@ -175,7 +175,7 @@ ATTACK = Theorem(
 def _second_boundary(at: Weighted, direction: Array) -> tuple[Array, Array]:
     """Second boundary function over the sum of multipliers, and the size of its terms."""
     lam = jnp.exp(at.log_lam_adv)
-    inputs = orthogonal_agreement.perturb(at.base, at.targets, direction, at.eps)
+    inputs = orthogonal_perturbed.perturb(at.base, at.targets, direction, at.eps)
     normal = orthogonal.boundary_normal(inputs, at.targets, lam)
     size = lam @ jnp.abs(at.base) / jnp.sum(lam) + at.eps * jnp.abs(direction)
     return orthogonal.boundary(at.z, normal) / jnp.sum(lam), jnp.abs(at.z) @ size
@@ -214,8 +214,8 @@ def _gram(at: Weighted, *, cross: float = 1.0, unit: bool = False) -> Bounds:
     bounds = {}
     for norm in NORMS:
         direction = step(at.normal, norm)
-        inputs = orthogonal_agreement.perturb(at.base, at.targets, direction, at.eps)
-        updated = orthogonal_agreement.perturbed_gram(
+        inputs = orthogonal_perturbed.perturb(at.base, at.targets, direction, at.eps)
+        updated = orthogonal_perturbed.perturbed_gram(
             at.base @ at.base.T,
             cross * (at.base @ direction),
             1.0 if unit else direction @ direction,

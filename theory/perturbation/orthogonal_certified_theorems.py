@@ -22,7 +22,12 @@ from theory.bounds import (
     strictly_less,
     within_rounding,
 )
-from theory.perturbation import orthogonal, orthogonal_agreement, orthogonal_data
+from theory.perturbation import (
+    orthogonal,
+    orthogonal_agreement,
+    orthogonal_data,
+    orthogonal_perturbed,
+)
 from theory.perturbation.orthogonal_agreement_theorems import CLEAR, outputs, signs
 from theory.theorem import (
     Control,
@@ -62,7 +67,7 @@ class Trained:
     @property
     def inputs(self) -> Array:
         """What the second network is trained on."""
-        return orthogonal_agreement.perturb(self.base, self.targets, self.unit, self.eps)
+        return orthogonal_perturbed.perturb(self.base, self.targets, self.unit, self.eps)
 
     @property
     def lam_adv(self) -> Array:
@@ -73,7 +78,7 @@ class Trained:
     @property
     def gram_adv(self) -> Array:
         """Gram matrix of those inputs, from that of the base points."""
-        return orthogonal_agreement.perturbed_gram(
+        return orthogonal_perturbed.perturbed_gram(
             self.base @ self.base.T, self.base @ self.unit, 1.0, self.targets, self.eps
         )
 

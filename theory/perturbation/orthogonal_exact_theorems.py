@@ -27,6 +27,7 @@ from theory.perturbation import (
     orthogonal_agreement,
     orthogonal_data,
     orthogonal_exact,
+    orthogonal_perturbed,
 )
 from theory.perturbation.orthogonal_agreement_theorems import SLOPES, WIDTH, outputs, signs
 from theory.perturbation.orthogonal_flipped_theorems import (
@@ -108,7 +109,7 @@ def _noise(at: _Noise, *, lean: float = 0.0, growth: bool = True) -> Bounds:
     x, lam, base = _noise_rows(at, lean)
     normal = orthogonal.boundary_normal(x, at.y, lam)
     unit = geometry.direction(normal, "l2")
-    inputs = orthogonal_agreement.perturb(base, at.targets, unit, at.eps)
+    inputs = orthogonal_perturbed.perturb(base, at.targets, unit, at.eps)
     gram = inputs @ inputs.T
     lam_adv = orthogonal.solve_multipliers(gram, at.targets, at.gamma)
     normal_adv = orthogonal.boundary_normal(inputs, at.targets, lam_adv)
@@ -166,7 +167,7 @@ def _perturbed(at: Targeted) -> Array:
     x = at.x
     lam = orthogonal.solve_multipliers(x @ x.T, at.y, at.gamma)
     unit = geometry.direction(orthogonal.boundary_normal(x, at.y, lam), "l2")
-    return orthogonal_agreement.perturb(x, at.targets, unit, at.eps)
+    return orthogonal_perturbed.perturb(x, at.targets, unit, at.eps)
 
 
 def _cross_terms(at: Targeted, *, squared: float = 1.0) -> Bounds:

@@ -25,9 +25,9 @@ from theory.bounds import (
 )
 from theory.perturbation import (
     orthogonal,
-    orthogonal_agreement,
     orthogonal_data,
     orthogonal_exact,
+    orthogonal_perturbed,
 )
 from theory.perturbation.orthogonal_agreement_theorems import SLOPES, WIDTH, outputs, signs
 from theory.theorem import (
@@ -97,7 +97,7 @@ def both(at: Targeted) -> Both:
     lam = orthogonal.solve_multipliers(x @ x.T, at.y, at.gamma)
     normal = orthogonal.boundary_normal(x, at.y, lam)
     unit = geometry.direction(normal, "l2")
-    inputs = orthogonal_agreement.perturb(x, at.targets, unit, at.eps)
+    inputs = orthogonal_perturbed.perturb(x, at.targets, unit, at.eps)
     gram = inputs @ inputs.T
     lam_adv = orthogonal.solve_multipliers(gram, at.targets, at.gamma)
     normal_adv = orthogonal.boundary_normal(inputs, at.targets, lam_adv)

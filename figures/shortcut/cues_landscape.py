@@ -97,15 +97,13 @@ def reruns(results: StemResults) -> Figure:
                 linewidth=0.8,
                 label="another cue alone is used",
             )
-            radius = basin_radius(run)
-            if not np.isnan(radius).all():
-                axes.axvline(
-                    np.nanmedian(radius),
-                    color=style.PUBLISHED,
-                    linestyle=":",
-                    label="median radius to which the cue is kept",
-                )
-            axes.set_xscale("symlog", linthresh=1.0)
+            axes.axvline(
+                np.median(basin_radius(run)),
+                color=style.PUBLISHED,
+                linestyle=":",
+                label="to which the solution's cue is kept (median)",
+            )
+            axes.set_xscale("symlog", linthresh=0.5)
             title = f"{named(name)}: from {cue}" + ("" if accepted(run) else ", not accepted")
             axes.set_title(title, fontsize=7)
             axes.set_ylim(0, 1.05)

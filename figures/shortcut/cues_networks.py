@@ -88,7 +88,7 @@ def abundance_and_length(results: StemResults) -> Figure:
     examples = next(iter(grouped(results, "example").values()))[""]
     figure = style.figure(style.DOUBLE, 2.1)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
-    ticks = []
+    ticks: list[str] = []
     for name, runs in nets.items():
         for kind in ("colour", "grey"):
             if kind not in runs:

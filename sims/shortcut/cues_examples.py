@@ -95,7 +95,7 @@ def description_lengths(run: Run) -> np.ndarray:
         others = np.delete(levels, cue, axis=1)
         groups = np.unique(others, axis=0)
         lengths = [
-            len(zlib.compress(np.ascontiguousarray(still[(others == group).all(axis=1)]), 9))
+            len(zlib.compress(still[(others == group).all(axis=1)].tobytes(), 9))
             for group in groups
         ]
         found.append(np.mean(lengths))

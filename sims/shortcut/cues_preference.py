@@ -37,7 +37,7 @@ class PreferenceConfig:
     images: str = traced("colour", IMAGES)
     labels: str = traced("true", LABELS)
     num_train: int = 900
-    num_test: int = 480
+    num_test: int = 240
     batch: int = 100
     epochs: int = 24
     rate: float = traced(1e-3)

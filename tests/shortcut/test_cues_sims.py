@@ -190,6 +190,8 @@ def as_expected():
             arrays["rise"][:] = (RISES[cue] * (radii / 10) ** 2)[None, :, None]
             arrays["rerun"][:] = 0.25
             arrays["rerun"][..., 0] = 1.0
+            if cue == "scale":
+                arrays["rerun"][:, 0, :, 2] = 1.5
             arrays["path"][:] = 0.01
     return results
 
@@ -254,11 +256,11 @@ def test_solutions_that_were_not_accepted_are_context():
 def test_radii_and_relative_rises():
     each = as_expected()["solution", "mlp/shape"]
     each.arrays["rerun"][:] = 0.3
-    each.arrays["rerun"][0, :, 0, 1] = (0.9, 0.9, 0.2, 0.9, 0.2)
+    each.arrays["rerun"][0, :, 0, 1] = (0.9, 0.9, 0.2, 0.9)
     each.arrays["rerun"][1, :, 0, 1] = 0.9
     each.arrays["rerun"][2:, :, 0, 0] = 0.9
     found = cues_solution_claims.basin_radius(each)
-    np.testing.assert_array_equal(found, [1.0, 40.0, *[np.nan] * 4])
+    np.testing.assert_array_equal(found, [5.0, 40.0, *[0.0] * 4])
     # At half of the norm, 15, along a power of the distance.
     rise = cues_solution_claims.relative_rise(each, 0.5)
     np.testing.assert_allclose(rise, 0.05 * 1.5**2, rtol=1e-9)

@@ -53,9 +53,9 @@ class DigitsConfig:
                 raise ValueError(f"stops must be at most epochs, {self.epochs}; got {stop}.")
         if not {0, self.epochs} <= set(self.stops):
             raise ValueError(f"stops must include 0 and epochs, {self.epochs}; got {self.stops}.")
+        patches.weights(self.lam_x or 0.5, self.lam_y or 0.5)
         if len(self.lam_x) != len(self.lam_y):
             raise ValueError(f"lam_y must be one for each of {self.lam_x}; got {self.lam_y}.")
-        patches.weights(self.lam_x or 0.5, self.lam_y or 0.5)
         arguments.number("rate", self.rate, low=0.0)
 
 

@@ -318,4 +318,6 @@ RARE = (
     "tail of the angular series 1.96/(pi^2 N)",
     "shortcut first iff kappa > 1.01 g",
     "margin of a network at most 0.99999 of the largest",
+    "accuracies that sum to 0.97 of the majority vote's",
+    "kernel vote with a thousandth of a point more of one level",
 )

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.shortcut.cues_style import COLORS, grouped, named
+from figures.shortcut.cues_style import COLORS, grouped, height, named
 from sims.experiment import Run, StemResults
 from sims.shortcut.cue_images import LEVELS
 from sims.shortcut.cues_solution_claims import accepted, barriers, basin_radius, mean_rise
@@ -27,7 +27,7 @@ _FLOOR = 1e-6
 def flatness(results: StemResults) -> Figure:
     """Rise of the loss on the diagonal over the distance, and over its share of the norm."""
     nets = grouped(results, "solution")
-    figure = style.figure(style.DOUBLE, 0.5 + 1.8 * len(nets))
+    figure = style.figure(style.DOUBLE, height(len(nets), 1.8))
     grid = figure.subplots(len(nets), 2, squeeze=False, sharey=True, sharex="col")
     for row, (name, runs) in enumerate(nets.items()):
         for cue, run in runs.items():
@@ -73,7 +73,7 @@ def reruns(results: StemResults) -> Figure:
     """Accuracies after training on the diagonal from around each cue's solutions."""
     nets = grouped(results, "solution")
     columns = max(map(len, nets.values()))
-    figure = style.figure(style.DOUBLE, 0.5 + 1.7 * len(nets))
+    figure = style.figure(style.DOUBLE, height(len(nets), 1.7))
     grid = figure.subplots(len(nets), columns, squeeze=False, sharey=True, sharex=True)
     for row, (name, runs) in enumerate(nets.items()):
         for axes in grid[row, len(runs) :]:
@@ -101,9 +101,11 @@ def reruns(results: StemResults) -> Figure:
                 np.median(basin_radius(run)),
                 color=style.PUBLISHED,
                 linestyle=":",
-                label="to which the solution's cue is kept (median)",
+                label="distance to which the solution's cue is kept (median)",
             )
-            axes.set_xscale("symlog", linthresh=0.5)
+            axes.set_xscale("symlog", linthresh=1.0)
+            ticks = [tick for tick in (0, 1, 10, 100) if tick <= starts[-1]]
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
             title = f"{named(name)}: from {cue}" + ("" if accepted(run) else ", not accepted")
             axes.set_title(title, fontsize=7)
             axes.set_ylim(0, 1.05)
@@ -118,7 +120,7 @@ def reruns(results: StemResults) -> Figure:
 def paths(results: StemResults) -> Figure:
     """Loss on the diagonal from the solution that was trained there to each cue's."""
     nets = grouped(results, "solution")
-    figure = style.figure(style.DOUBLE, 0.5 + 1.8 * len(nets))
+    figure = style.figure(style.DOUBLE, height(len(nets), 1.8))
     grid = figure.subplots(len(nets), 2, squeeze=False, width_ratios=(1.6, 1), sharex="col")
     for row, (name, runs) in enumerate(nets.items()):
         axes, bars = grid[row]

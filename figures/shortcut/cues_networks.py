@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.shortcut.cues_style import COLORS, grouped, named
+from figures.shortcut.cues_style import COLORS, grouped, height, named
 from sims.experiment import Run, StemResults
 from sims.shortcut.cue_images import LEVELS
 from sims.shortcut.cues_claims import abundance
@@ -21,7 +21,7 @@ _KINDS = {"colour": "colour images", "grey": "grey images", "shuffled": "shuffle
 def preference(results: StemResults) -> Figure:
     """Accuracies off the diagonal, a bar a cue; and how they come about. A row a network."""
     nets = grouped(results, "preference")
-    figure = style.figure(style.DOUBLE, 0.5 + 1.75 * len(nets))
+    figure = style.figure(style.DOUBLE, height(len(nets), 1.75))
     grid = figure.subplots(
         len(nets), 2, squeeze=False, width_ratios=(1.6, 1), sharey=True, sharex="col"
     )

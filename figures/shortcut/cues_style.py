@@ -16,6 +16,11 @@ def named(name: str) -> str:
     return NETS.get(net, net) + comma + rest
 
 
+def height(rows: int, each: float) -> float:
+    """Inches for rows of panels and a legend; rows are lower where a page would not hold them."""
+    return 0.5 + min(each * rows, style.TEXT_HEIGHT - 0.5)
+
+
 def grouped(results: StemResults, study: str) -> dict[str, dict[str, Run]]:
     """Runs of a study by what stands before the slash of their labels, then by what stands after.
 

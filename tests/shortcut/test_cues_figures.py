@@ -6,7 +6,7 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
-from figures import catalogue
+from figures import catalogue, style
 from figures.shortcut import cues as figures
 from figures.shortcut.cues_style import COLORS
 from sims import runner
@@ -42,10 +42,16 @@ def test_smoke_draws_all_figures(tmp_path):
         check(draw(smoke), legend=name not in IMAGES)
 
 
-@pytest.mark.parametrize("scale", ["default", "paper"])
 @pytest.mark.parametrize("name", figures.FIGURES)
-def test_figures_of_the_other_scales(name, scale):
-    check(figures.FIGURES[name](made_up(scale)), legend=name not in IMAGES)
+def test_figures_of_the_default_scale(name):
+    check(figures.FIGURES[name](made_up("default")), legend=name not in IMAGES)
+
+
+@pytest.mark.parametrize("name", ["preference", "rerun"])
+def test_figures_of_the_full_scale_fit_a_page(name):
+    figure = figures.FIGURES[name](made_up("paper"))
+    check(figure)
+    assert figure.get_size_inches()[1] <= style.TEXT_HEIGHT
 
 
 def test_every_figure_has_a_caption():

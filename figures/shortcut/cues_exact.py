@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.shortcut.cues_style import COLORS, grouped
+from figures.shortcut.cues_style import COLORS, grouped, legend
 from sims.experiment import StemResults
 from sims.shortcut.cue_images import COLOURS, LEVELS
 
@@ -74,6 +74,5 @@ def machines(results: StemResults) -> Figure:
         axes.set_ylim(-0.03, 1.05)
     panels[0].plot([], [], color="0.4", label="networks (range over seeds)")
     panels[0].set_ylabel("accuracy off the diagonal")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4)
+    legend(figure, columns=4)
     return figure

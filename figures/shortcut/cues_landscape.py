@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.shortcut.cues_style import COLORS, grouped, height, named
+from figures.shortcut.cues_style import COLORS, grouped, height, legend, named
 from sims.experiment import Run, StemResults
 from sims.shortcut.cue_images import LEVELS
 from sims.shortcut.cues_solution_claims import accepted, barriers, basin_radius, mean_rise
@@ -49,8 +49,7 @@ def flatness(results: StemResults) -> Figure:
         grid[row, 0].set_ylabel("rise of the loss $S(r)$")
     grid[-1, 0].set_xlabel("distance $r$")
     grid[-1, 1].set_xlabel(r"$r / |\theta|$")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    legend(figure)
     return figure
 
 
@@ -111,8 +110,7 @@ def reruns(results: StemResults) -> Figure:
             axes.set_ylim(0, 1.05)
         grid[row, 0].set_ylabel("accuracy off the diagonal")
     figure.supxlabel("distance $r$ of the start from the solution", fontsize=8)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    legend(figure, columns=3)
     return figure
 
 
@@ -130,7 +128,7 @@ def paths(results: StemResults) -> Figure:
                 loss = np.maximum(run.arrays["path"][:, number], _FLOOR)
                 if kind == "curve":
                     style.spread(axes, t, list(loss.T), COLORS[cue])
-                label = cue if kind == "curve" and row == 0 else None
+                label = cue if kind == "curve" else None
                 axes.plot(
                     t, np.exp(np.log(loss).mean(axis=0)), line, color=COLORS[cue], label=label
                 )
@@ -162,6 +160,5 @@ def paths(results: StemResults) -> Figure:
     grid[0, 0].plot([], [], "-", color="0.4", label="curve of one bend")
     grid[-1, 0].set_xlabel("from the diagonal solution (0) to the solution of a cue (1)")
     grid[-1, 1].set_xlabel("solution's cue")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    legend(figure)
     return figure

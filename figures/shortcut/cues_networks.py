@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from figures import style
-from figures.shortcut.cues_style import COLORS, grouped, height, named
+from figures.shortcut.cues_style import COLORS, grouped, height, legend, named
 from sims.experiment import Run, StemResults
 from sims.shortcut.cue_images import LEVELS
 from sims.shortcut.cues_claims import abundance
@@ -34,8 +34,7 @@ def preference(results: StemResults) -> Figure:
         path.set_title(f"{named(name)}: colour images")
     grid[-1, 0].set_xlabel("training set")
     grid[-1, 1].set_xlabel("epoch")
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    legend(figure)
     return figure
 
 
@@ -52,7 +51,7 @@ def _bars(axes: Axes, runs: dict[str, Run]) -> None:
                 0.72 / len(names),
                 color=COLORS[cue],
                 alpha=0.75,
-                label=f"label of {cue}" if place == 0 else None,
+                label=f"label of {cue}",
             )
             seeds = np.linspace(-0.24, 0.24, len(accuracy)) / len(names)
             axes.plot(x + seeds, accuracy[:, number], ".", color="black", markersize=1.5)
@@ -86,7 +85,7 @@ def abundance_and_length(results: StemResults) -> Figure:
     """Share of random starts that end with each cue; bytes that describe each cue's images."""
     nets = grouped(results, "preference")
     examples = next(iter(grouped(results, "example").values()))[""]
-    figure = style.figure(style.DOUBLE, 2.1)
+    figure = style.figure(style.DOUBLE, 2.1 if len(nets) < 3 else 2.8)
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
     ticks: list[str] = []
     for name, runs in nets.items():
@@ -97,7 +96,8 @@ def abundance_and_length(results: StemResults) -> Figure:
             for number, cue in enumerate(names):
                 share, low, high = abundance(runs[kind], number)
                 x = len(ticks) + (number - (len(names) - 1) / 2) * 0.8 / len(names)
-                left.bar(x, share, 0.72 / len(names), color=COLORS[cue], alpha=0.75)
+                label = cue if kind == "colour" else None
+                left.bar(x, share, 0.72 / len(names), color=COLORS[cue], alpha=0.75, label=label)
                 left.errorbar(
                     x,
                     share,
@@ -107,16 +107,19 @@ def abundance_and_length(results: StemResults) -> Figure:
                     capsize=1.5,
                 )
             ticks.append(f"{named(name)},\n{kind}, {len(runs[kind].seeds)}")
-    left.set_xticks(range(len(ticks)), ticks, fontsize=6 if len(ticks) < 8 else 4.5)
+    if len(ticks) > 4:
+        words = [tick.replace("\n", " ") for tick in ticks]
+        left.set_xticks(range(len(ticks)), words, fontsize=6, rotation=35, ha="right")
+    else:
+        left.set_xticks(range(len(ticks)), ticks, fontsize=6)
     left.set(
         ylabel="share of random starts", ylim=(0, 1.05), xlabel="network, images, number of starts"
     )
     names = examples.coords["cue"]
     lengths = description_lengths(examples)
     for number, cue in enumerate(names):
-        right.bar(number, lengths[number], 0.7, color=COLORS[cue], alpha=0.75, label=cue)
+        right.bar(number, lengths[number], 0.7, color=COLORS[cue], alpha=0.75)
     right.set_xticks(range(len(names)), names)
     right.set(ylabel="bytes (zlib)", xlabel="cue that varies")
-    handles, labels = right.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    legend(figure)
     return figure

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+
 from figures import style
 from figures.catalogue import Absent
 from sims.experiment import Run, StemResults
 
 COLORS = dict(zip(("colour", "shape", "scale", "orientation"), style.CYCLE, strict=False))
-NETS = {"mlp": "perceptron", "conv": "convolutional"}
+NETS = {"mlp": "perceptron", "conv": "ConvNet"}
 
 
 def named(name: str) -> str:
@@ -19,6 +22,20 @@ def named(name: str) -> str:
 def height(rows: int, each: float) -> float:
     """Inches for rows of panels and a legend; rows are lower where a page would not hold them."""
     return 0.5 + min(each * rows, style.TEXT_HEIGHT - 0.5)
+
+
+def legend(figure: Figure, columns: int = 6) -> None:
+    """One legend above all panels of what any of them shows."""
+    found: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    figure.legend(
+        list(found.values()),
+        list(found),
+        loc="outside upper center",
+        ncols=min(columns, len(found)),
+    )
 
 
 def grouped(results: StemResults, study: str) -> dict[str, dict[str, Run]]:

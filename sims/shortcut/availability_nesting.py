@@ -93,8 +93,8 @@ def simulate(key: Array, config: NestingConfig, inputs: dict[str, Array]) -> dic
       loss ``reference_loss``; it sees powers of the core's latent;
     - ``latent_bias``: against LDA fitted to the latents, which knows no nesting, of reliance
       ``latent_reference``;
-    - ``core_size``: root mean square length of the embedded core; ``left_out``: the largest
-      singular value of the inputs that training leaves out, in units of the first.
+    - ``core_size``: root mean square length of the embedded core; ``left_out``: root sum of
+      squares of the inputs that training leaves out, in units of their largest singular value.
     """
     key_sample, key_embedding, key_layers, key_net = jax.random.split(key, 4)
     w = availability_data.unit_embedding(key_embedding, config.dim)
@@ -115,9 +115,11 @@ def simulate(key: Array, config: NestingConfig, inputs: dict[str, Array]) -> dic
         return availability_data.embed(points, jnp.ones(2), w, (0, number), key_layers, config.gain)
 
     def nested(x: Array) -> dict[str, Array]:
-        left, sizes, directions = jnp.linalg.svd(x, full_matrices=False)
-        x, basis = left[:, :rank] * sizes[None, :rank], directions[:rank]
-        sample, grid = jnp.split(x, [config.n])
+        # By the second moment, which is small: directions below 1e-8 of the first are not needed.
+        values, vectors = jnp.linalg.eigh(x.T @ x)
+        basis = vectors[:, ::-1][:, :rank].T
+        kept = x @ basis.T
+        sample, grid = jnp.split(kept, [config.n])
         rule, intercept = _lda(sample, y)
         start = network.initialise(key_net)
         single = [part.astype(jnp.float32) for part in (sample, basis, y, grid)]
@@ -131,7 +133,7 @@ def simulate(key: Array, config: NestingConfig, inputs: dict[str, Array]) -> dic
             "reference": reference,
             # The log odds are twice what LDA's mean label is tanh of.
             "reference_loss": jnp.mean(jax.nn.softplus(-2 * y * (sample @ rule + intercept))),
-            "left_out": sizes[jnp.minimum(rank, sizes.shape[0] - 1)] / sizes[0],
+            "left_out": jnp.linalg.norm(x - kept @ basis) / jnp.sqrt(values[-1]),
         }
 
     nestings = jnp.stack([embedded(both, number) for number in config.layers])

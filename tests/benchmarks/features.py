@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.experimental.compilation_cache import compilation_cache
 
 from sims import compute
 from sims.mixup import features as stem
 from sims.mixup import features_patches as patches
 from sims.mixup.features_patches import PatchConfig
 from sims.mixup.features_sweeps import WeightConfig, mixup_training
-from tests.benchmarks.measure import Check, Row, side_by_side
+from tests.benchmarks.measure import Check, Row, cold, side_by_side
 from theory.mixup import features, features_noise
 from theory.mixup.features import State
 from theory.mixup.features_data import PatchData
@@ -90,7 +87,7 @@ def grid(*, seeds: int = 8, steps: int = 1500, lams: int = 4, dispatched: int = 
     values = WeightConfig().lam_x[:lams]
     config = WeightConfig(lam_x=values, lam_y=values, steps=steps)
     workers = os.cpu_count() or 1
-    with _cold():
+    with cold():
         begin = time.perf_counter()
         done = dict(
             compute.side_by_side(
@@ -199,16 +196,3 @@ def _python_loop(key: Array, config: WeightConfig, steps: int) -> float:
         at = step(at)
     jax.block_until_ready(at)
     return (time.perf_counter() - begin) / steps
-
-
-@contextlib.contextmanager
-def _cold() -> Iterator[None]:
-    """Compile anew: neither programs of this process nor those on disk are used."""
-    compute.forget_inputs()
-    compilation_cache.reset_cache()
-    jax.config.update("jax_enable_compilation_cache", False)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_compilation_cache", True)
-        compilation_cache.reset_cache()

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from figures import style
 from figures.catalogue import Absent
@@ -102,7 +103,11 @@ def margins(results: StemResults) -> Figure:
         last = other.arrays["margin"][:, -1]
         _points(left, np.array([other.config.signal]), [last], style.G, "trained, init 1")
     style.log_ticks(left, m)
-    left.set(yscale="log", xlabel="number of signal coordinates $m$", ylabel="normalised margin")
+    left.set_yscale("log")
+    left.yaxis.set_major_locator(FixedLocator([0.02, 0.05, 0.1, 0.2, 0.4]))
+    left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    left.yaxis.set_minor_formatter(NullFormatter())
+    left.set(xlabel="number of signal coordinates $m$", ylabel="normalised margin")
 
     right.plot(fine[fine >= 2], fine[fine >= 2] ** -0.5, color=style.THEORY)
     cosines = [trained[each].arrays["cos"] for each in places.tolist()]

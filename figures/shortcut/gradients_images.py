@@ -19,7 +19,7 @@ _SIGNED = Normalize(-1, 1)
 _COLORS = "RdBu_r"
 _ATTACKS = {"none": "usual training", "l2": r"robust, $\ell_2$", "linf": r"robust, $\ell_\infty$"}
 _ATTACK_COLORS = {"none": style.F, "l2": style.G, "linf": style.BOTH}
-_WIDE = 6  # pictures side by side
+_WIDE = 8  # pictures side by side
 
 
 @style.styled()
@@ -47,7 +47,9 @@ def pictures(results: StemResults) -> Figure:
             column[0].imshow(first["picture"][0, i], cmap="gray", vmin=0, vmax=1)
             _frame(column[0], first["on_top"][0, i], first["picture"].shape[-1])
             if i == 0:
-                column[0].set_title(name.replace(", glyph", ""), loc="left", fontsize=7)
+                column[0].set_title(
+                    name.replace("/glyph", "").replace("/", ", "), loc="left", fontsize=7
+                )
             for axes, attack in zip(column[1:], attacks, strict=True):
                 if attack in runs:
                     g = runs[attack].arrays["gradient"][0, i]
@@ -111,7 +113,7 @@ def leakage(results: StemResults) -> Figure:
             1.0, color=style.THEORY, linestyle="--", linewidth=0.8, label="blocks not told apart"
         )
     )
-    axes.set_xticks(range(len(groups)), [name.replace(", ", "\n") for name in groups])
+    axes.set_xticks(range(len(groups)), [name.replace("/", "\n") for name in groups])
     axes.set(
         xlabel="images: null block, position of the block with the label",
         ylabel="mean $|$gradient$|$:\nnull block over block with the label",
@@ -126,6 +128,8 @@ def diffroar(results: StemResults) -> Figure:
     runs = [run for run in results.values() if run.study == "roar" and len(run.seeds) >= 3]
     if not runs:
         raise Absent(f"scale {results.scale} has too few retrainings")
+    order = list(_ATTACKS)
+    runs.sort(key=lambda run: (run.config.attribution, order.index(run.config.attack)))
     figure = style.figure(style.DOUBLE, 2.7)
     left, right = figure.subplots(1, 2)
     for run in runs:
@@ -155,7 +159,7 @@ def diffroar(results: StemResults) -> Figure:
         ylabel="top pixels in the block\nwith the label, %",
         ylim=(40, 103),
     )
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
 
 
@@ -173,7 +177,7 @@ def _variants(results: StemResults) -> dict[str, dict[str, Run]]:
     found: dict[str, dict[str, Run]] = {}
     for run in results.values():
         if run.study == "images":
-            found.setdefault(run.label.rsplit(", ", 1)[0], {})[run.config.attack] = run
+            found.setdefault(run.label.rsplit("/", 1)[0], {})[run.config.attack] = run
     # Those of scikit-learn first.
     order = sorted(found, key=lambda name: name.startswith("fashion"))
     return {name: found[name] for name in order}

@@ -27,29 +27,29 @@ _ATTACK_STEPS = 8
 
 def _robust(eps: float, **changes: Any) -> BlocksConfig:
     """Published attack: 8 steps; ours are of eps / 5, the paper's of eps / 4."""
-    changes = {"steps": 6000} | changes
+    changes = {"steps": 6000, "rows": 10} | changes
     return BlocksConfig(eps=eps, attack_steps=_ATTACK_STEPS, **changes)
 
 
-def _blocks(seeds: int, *, draws: int) -> Cells:
+def _blocks(seeds: int) -> Cells:
     """The replication's table, and other numbers of signal coordinates for the margin."""
     return {
         # First, as they take longest.
-        "robust, init 1, eps 0.35": (_robust(0.35), seeds),
-        "robust, init 0.1, eps 0.35": (_robust(0.35, init=0.1), seeds),
-        "robust, init 1, eps 0.45": (_robust(0.45), seeds),
-        "init 0.1, noise": (BlocksConfig(init=0.1, noise=0.3, draws=draws), seeds),
-        "init 0.1, m = 10": (BlocksConfig(init=0.1, signal=10, null=0), seeds),
-        "init 0.1, m = 3": (BlocksConfig(init=0.1, signal=3, null=3), seeds),
-        "init 0.1, m = 2": (BlocksConfig(init=0.1, signal=2, null=2), seeds),
-        "init 0.1, one draw of noise": (BlocksConfig(init=0.1, noise=0.3), seeds),
-        "init 0.1": (BlocksConfig(init=0.1), seeds),
-        "init 1": (BlocksConfig(), seeds),
+        "robust/init=1/eps=0.35": (_robust(0.35), seeds),
+        "robust/init=0.1/eps=0.35": (_robust(0.35, init=0.1), seeds),
+        "robust/init=1/eps=0.45": (_robust(0.45), seeds),
+        "init=0.1/noise": (BlocksConfig(init=0.1, noise=0.3, draws=6), seeds),
+        "init=0.1/m=10": (BlocksConfig(init=0.1, signal=10), seeds),
+        "init=0.1/m=3": (BlocksConfig(init=0.1, signal=3), seeds),
+        "init=0.1/m=2": (BlocksConfig(init=0.1, signal=2), seeds),
+        "init=0.1/noise once": (BlocksConfig(init=0.1, noise=0.3), seeds),
+        "init=0.1": (BlocksConfig(init=0.1), seeds),
+        "init=1": (BlocksConfig(), seeds),
     }
 
 
 def _programmes(neurons: int) -> Cells:
-    return {f"m = {m}": (LpConfig(signal=m, neurons=neurons), 1) for m in (1, 2, 3, 5, 10)}
+    return {f"m={m}": (LpConfig(signal=m, neurons=neurons), 1) for m in (1, 2, 3, 5, 10)}
 
 
 # Radii at which the networks still tell nine of ten digits [measured].
@@ -62,20 +62,20 @@ _TRAININGS: dict[str, dict[str, Any]] = {
 
 def _images(seeds: int, everything: bool, **changes: Any) -> Cells:
     variants: dict[str, dict[str, Any]] = {
-        "digits, glyph, random": {},
-        "digits, glyph, top": {"position": "top"},
-        "digits, permuted, random": {"null": "permuted"},
-        "digits, permuted, top": {"null": "permuted", "position": "top"},
-        "0 and 1, glyph, random": {"classes": (0, 1)},
-        "0 and 1, glyph, top": {"classes": (0, 1), "position": "top"},
-        "0 and 1, permuted, random": {"classes": (0, 1), "null": "permuted"},
-        "0 and 1, permuted, top": {"classes": (0, 1), "null": "permuted", "position": "top"},
+        "digits/glyph/random": {},
+        "digits/glyph/top": {"position": "top"},
+        "digits/permuted/random": {"null": "permuted"},
+        "digits/permuted/top": {"null": "permuted", "position": "top"},
+        "0 and 1/glyph/random": {"classes": (0, 1)},
+        "0 and 1/glyph/top": {"classes": (0, 1), "position": "top"},
+        "0 and 1/permuted/random": {"classes": (0, 1), "null": "permuted"},
+        "0 and 1/permuted/top": {"classes": (0, 1), "null": "permuted", "position": "top"},
     }
     if not everything:
-        variants = {name: how for name, how in variants.items() if "permuted, top" not in name}
-        del variants["0 and 1, permuted, random"]
+        variants = {name: how for name, how in variants.items() if "permuted/top" not in name}
+        del variants["0 and 1/permuted/random"]
     return {
-        f"{name}, {training}": (ImagesConfig(**{**how, **attack, **changes}), seeds)
+        f"{name}/{training}": (ImagesConfig(**{**how, **attack, **changes}), seeds)
         for name, how in variants.items()
         for training, attack in _TRAININGS.items()
     }
@@ -88,7 +88,7 @@ def _fashion(seeds: int, **changes: Any) -> Cells:
         "standard": {},
     }
     return {
-        f"fashion-mnist, glyph, {position}, {training}": (
+        f"fashion-mnist/glyph/{position}/{training}": (
             ImagesConfig(
                 dataset="fashion-mnist", side=28, position=position, rate=1e-3, **how, **changes
             ),
@@ -102,11 +102,11 @@ def _fashion(seeds: int, **changes: Any) -> Cells:
 def _roar(seeds: int, **changes: Any) -> Cells:
     return {
         **{
-            f"digits, glyph, random, {training}": (RoarConfig(**{**attack, **changes}), seeds)
+            f"digits/glyph/random/{training}": (RoarConfig(**{**attack, **changes}), seeds)
             for training, attack in _TRAININGS.items()
         },
-        "digits, glyph, top, standard": (RoarConfig(position="top", **changes), seeds),
-        "digits, glyph, random, random ranking": (
+        "digits/glyph/top/standard": (RoarConfig(position="top", **changes), seeds),
+        "digits/glyph/random/random ranking": (
             RoarConfig(attribution="random", **changes),
             seeds,
         ),
@@ -124,9 +124,7 @@ EXPERIMENT = Experiment(
             config_type=RoarConfig,
             simulate=gradients_images.simulate_roar,
             cells={
-                "smoke": {
-                    "digits, glyph, random, standard": (RoarConfig(ks=(0.1, 0.4), **_SHORT), 2)
-                },
+                "smoke": {"digits/glyph/random/standard": (RoarConfig(ks=(0.1, 0.4), **_SHORT), 2)},
                 "default": _roar(5, epochs=12),
                 "paper": _roar(20, epochs=60),
             },
@@ -140,11 +138,11 @@ EXPERIMENT = Experiment(
             simulate=gradients_images.simulate,
             cells={
                 "smoke": {
-                    f"digits, glyph, random, {name}": (ImagesConfig(**how, **_SHORT), 2)
+                    f"digits/glyph/random/{name}": (ImagesConfig(**how, **_SHORT), 2)
                     for name, how in _TRAININGS.items()
                 },
                 "default": {
-                    **_fashion(3, number=2000, epochs=10),
+                    **_fashion(3, number=1000, epochs=10),
                     **_images(5, everything=False, epochs=20),
                 },
                 "paper": {
@@ -163,14 +161,14 @@ EXPERIMENT = Experiment(
             simulate=gradients_blocks.simulate,
             cells={
                 "smoke": {
-                    "init 0.1": (dataclasses.replace(BlocksConfig(init=0.1), steps=400), 2),
-                    "robust, init 1, eps 0.35": (_robust(0.35, steps=400), 2),
+                    "init=0.1": (dataclasses.replace(BlocksConfig(init=0.1), steps=400), 2),
+                    "robust/init=1/eps=0.35": (_robust(0.35, steps=400), 2),
                 },
-                "default": _blocks(5, draws=8),
+                "default": _blocks(5),
                 "paper": {
-                    **_blocks(20, draws=100),
-                    "robust, init 1, eps 0.45, m = 10": (
-                        _robust(0.45, signal=10, null=0, width=2000, steps=60000),
+                    **_blocks(20),
+                    "robust/init=1/eps=0.45/m=10": (
+                        _robust(0.45, signal=10, rows=20, width=2000, steps=60000),
                         5,
                     ),
                 },
@@ -183,8 +181,8 @@ EXPERIMENT = Experiment(
             config_type=LpConfig,
             simulate=gradients_lp.simulate,
             cells={
-                "smoke": {"m = 3": (LpConfig(neurons=200), 1)},
-                "default": _programmes(2000),
+                "smoke": {"m=3": (LpConfig(neurons=200), 1)},
+                "default": _programmes(1000),
                 "paper": _programmes(20000),
             },
             dims=gradients_lp.DIMS,

@@ -1,8 +1,8 @@
 r"""Study ``blocks``: networks on block data, trained as usual and against perturbations.
 
 Full-batch gradient descent of the logistic loss on all parameters of
-:math:`f(x) = \sum_k a_k\,\mathrm{relu}(w_k^T x + b_k)`, one training point for every signal
-coordinate and label (:func:`theory.shortcut.gradients_margin.block_points`). Against perturbations
+:math:`f(x) = \sum_k a_k\,\mathrm{relu}(w_k^T x + b_k)`, with as many training points of every
+signal coordinate and label. Against perturbations
 the loss is that of points which an l_inf attack has moved at every step. What is asked of the
 gradients at fresh points: do they single out the coordinate that carries the label?
 
@@ -13,6 +13,7 @@ without noise are 2 m different ones, so that the loss is the same.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,42 +30,49 @@ from theory.shortcut import gradients, gradients_margin
 class BlocksConfig:
     """One training.
 
-    Output weights start normal with variance ``init**2 / width``, input weights with
-    ``init**2 / d``, biases at 0. ``noise`` is the size of the null coordinates, of random signs,
-    of which ``draws`` are trained on for every signal coordinate and label: many are near to the
-    theorem's noise, alike for all of them; one can be told from another and is learned.
-    ``eps`` is the radius of the attack of ``attack_steps`` steps, none where that is 0. All is
-    recorded ``records`` times, and after the last step gradients at ``repeats`` fresh points for
-    every signal coordinate and label.
+    Of ``dim`` coordinates the first ``signal`` are such, all others null. Output weights start
+    normal with variance ``init**2 / width``, input weights with ``init**2 / dim``, biases at 0.
+    ``noise`` is the size of the null coordinates, of random signs. Every signal coordinate and
+    label has the same number of the ``rows`` trained on; ``draws`` of them at most differ in their
+    noise. Many are near to the theorem's noise, alike for all signals; a single one tells signals
+    apart and is learned. ``eps`` is the radius of the attack of ``attack_steps`` steps, none where
+    that is 0. All is recorded ``records`` times, and gradients at ``points`` fresh points after the
+    last step.
     """
 
-    signal: int = 5
-    null: int = 5
+    signal: int = traced(5)
+    dim: int = 10
     width: int = 400
     init: float = traced(1.0)
     noise: float = traced(0.0)
-    draws: int = 1
+    rows: int = 60
+    draws: int = traced(1)
     eps: float = traced(0.0)
-    attack_steps: int = traced(0)
+    attack_steps: int = 0
     rate: float = traced(0.1)
     steps: int = traced(4000)
     records: int = 20
-    repeats: int = 5
+    points: int = 60
 
     def __post_init__(self) -> None:
         arguments.integer("signal", self.signal, low=2)
-        for name in ("null", "attack_steps"):
-            arguments.integer(name, getattr(self, name), low=0)
-        for name in ("width", "draws", "steps", "records", "repeats"):
+        arguments.integer("dim", self.dim, low=self.signal)
+        arguments.integer("attack_steps", self.attack_steps, low=0)
+        for name in ("width", "rows", "draws", "steps", "records", "points"):
             arguments.integer(name, getattr(self, name))
         for name in ("noise", "eps"):
             arguments.number(name, getattr(self, name), low=0.0)
         for name in ("init", "rate"):
             arguments.number(name, getattr(self, name), low=0.0, open_low=True)
-        if self.steps % self.records:
-            raise ValueError(
-                f"steps must be a multiple of records, {self.records}; got {self.steps}."
-            )
+        for name, unit, words in (
+            ("steps", self.records, "records"),
+            ("rows", 2 * self.signal, "twice signal"),
+            ("points", 2 * self.signal, "twice signal"),
+        ):
+            if getattr(self, name) % unit:
+                raise ValueError(
+                    f"{name} must be a multiple of {words}, {unit}; got {getattr(self, name)}."
+                )
         if (self.eps > 0) != (self.attack_steps > 0):
             raise ValueError(
                 "eps and attack_steps must both be 0 or both positive; "
@@ -79,7 +87,6 @@ DIMS: dict[str, tuple[str, ...]] = {
     "point": ("point", "coordinate"),
     "place": ("point",),
     "gradient": ("point", "coordinate"),
-    "robust_accuracy": (),
     "top_power": (),
     "bottom_power": (),
     **{name: () for name in STATS},
@@ -91,8 +98,8 @@ def coords(config: BlocksConfig) -> dict[str, list]:
     every = config.steps // config.records
     return {
         "record": [every * (index + 1) for index in range(config.records)],
-        "point": list(range(2 * config.signal * config.repeats)),
-        "coordinate": list(range(config.signal + config.null)),
+        "point": list(range(config.points)),
+        "coordinate": list(range(config.dim)),
     }
 
 
@@ -103,18 +110,16 @@ def simulate(key: Array, config: BlocksConfig, inputs: dict[str, Array]) -> dict
     - ``margin``: smallest :math:`y f(x)` of the training points over the sum of all squared
       parameters;
     - ``point``, ``place``, ``gradient``: fresh points, places of their signal, gradients of f;
-    - ``robust_accuracy``: share of fresh points classified rightly after the attack;
     - ``ratio``, ``null_ratio``, ``cos``, ``top1``, ``bottom1``: of these gradients
       (:func:`theory.shortcut.gradients.leakage_stats`);
     - ``top_power``, ``bottom_power``: predictive power of inputs with only the coordinate of
       largest, or smallest, gradient left: 1 where it carries the signal, else 1/2.
     """
     key_noise, key_net, key_fresh = jax.random.split(key, 3)
-    m, null = config.signal, config.null
-    x, y, _ = _points(config, key_noise, config.draws)
-    fresh, fresh_y, place = _points(config, key_fresh, config.repeats)
+    d, width = config.dim, config.width
+    x, y, _ = _points(config, key_noise, config.rows, config.draws)
+    fresh, _, place = _points(config, key_fresh, config.points, config.points)
 
-    d, width = m + null, config.width
     normal = jax.random.normal(key_net, (width, d + 1), jnp.float32)
     first = TwoLayer(
         w=config.init * d**-0.5 * normal[:, :d],
@@ -122,7 +127,7 @@ def simulate(key: Array, config: BlocksConfig, inputs: dict[str, Array]) -> dict
         a=config.init * width**-0.5 * normal[:, d],
     )
 
-    def attacked(p: TwoLayer, x: Array, y: Array) -> Array:
+    def attacked(p: TwoLayer) -> Array:
         moved, _ = attacks.pgd(
             lambda x: y * networks.forward(p, x, 0.0),
             x,
@@ -138,8 +143,7 @@ def simulate(key: Array, config: BlocksConfig, inputs: dict[str, Array]) -> dict
 
     def step(_: Array, carry: tuple[TwoLayer, Array]) -> tuple[TwoLayer, Array]:
         p, _ = carry
-        # Without an attack nothing is evaluated for it.
-        moved = jax.lax.cond(config.attack_steps > 0, lambda: attacked(p, x, y), lambda: x)
+        moved = attacked(p) if config.attack_steps else x
         value, gradient = jax.value_and_grad(loss)(p, moved)
         return jax.tree.map(lambda leaf, by: leaf - config.rate * by, p, gradient), value
 
@@ -150,9 +154,7 @@ def simulate(key: Array, config: BlocksConfig, inputs: dict[str, Array]) -> dict
 
     p, (losses, margins) = jax.lax.scan(record, first, length=config.records)
     g = networks.input_gradient(p, fresh, 0.0)
-    moved = attacked(p, fresh, fresh_y)
     size = jnp.abs(g)
-    right = fresh_y * networks.forward(p, moved, 0.0) > 0
     power = [
         (1 + jnp.mean(chosen == place, dtype=g.dtype)) / 2
         for chosen in (jnp.argmax(size, axis=1), jnp.argmin(size, axis=1))
@@ -163,19 +165,23 @@ def simulate(key: Array, config: BlocksConfig, inputs: dict[str, Array]) -> dict
         "point": fresh,
         "place": place,
         "gradient": g,
-        "robust_accuracy": jnp.mean(right, dtype=g.dtype),
         "top_power": power[0],
         "bottom_power": power[1],
-        **gradients.leakage_stats(g, fresh, place, m),
+        **gradients.leakage_stats(g, fresh, place, config.signal),
     }
 
 
-def _points(config: BlocksConfig, key: Array, draws: int) -> tuple[Array, Array, Array]:
-    """All signals and labels, ``draws`` times, each with noise of its own."""
+def _points(config: BlocksConfig, key: Array, rows: int, draws: Any) -> tuple[Array, Array, Array]:
+    """All signals and labels in turn, noise of up to ``draws`` draws, and places of the signal.
 
-    def draw(key: Array) -> tuple[Array, Array, Array]:
-        return gradients_margin.block_points(config.signal, config.null, config.noise, key)
-
-    x, y, j = jax.vmap(draw)(jax.random.split(key, draws))
-    x, y = x.astype(jnp.float32), y.astype(jnp.float32)
-    return x.reshape(-1, x.shape[-1]), y.ravel(), j.ravel()
+    As :func:`theory.shortcut.gradients_margin.block_points` repeated, for a traced number of them.
+    """
+    index = jnp.arange(rows)
+    place, y = (index // 2) % config.signal, 1 - 2 * (index % 2)
+    period = 2 * config.signal
+    drawn = jnp.minimum(index // period, draws - 1) * period + index % period
+    signs = jax.random.rademacher(key, (rows, config.dim), jnp.float32)[drawn]
+    y = y.astype(jnp.float32)
+    signal = y[:, None] * jax.nn.one_hot(place, config.dim, dtype=jnp.float32)
+    is_signal = (jnp.arange(config.dim) < config.signal)[None, :]
+    return jnp.where(is_signal, signal, config.noise * signs), y, place

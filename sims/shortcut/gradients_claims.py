@@ -36,7 +36,7 @@ _WORDS = {
 _RATIO, _NULL, _COS = (0.8, 1.0), 0.2, 0.06
 _ROBUST_EPS, _ROBUST_COS, _ROBUST_RATIO = 0.4, 0.95, 10.0
 # Short trainings are not worth a verdict; nor is noise of which each point has a draw or few.
-_STEPS, _DRAWS = 2000, 8
+_STEPS, _DRAWS = 2000, 6
 # Share of the largest margin that training from a small start reaches at least.
 _TRAINED = 0.8
 # Standard errors within which a mean of few seeds must be of its expectation.
@@ -151,7 +151,7 @@ def _standard(name: str, run: Run) -> Iterator[Claim]:
             measured=float(measured),
             kind=kind,
         )
-    if run.config.null:
+    if run.config.dim > run.config.signal:
         yield Claim(
             name=f"{name}: {_WORDS['null_ratio']}, largest",
             source="[measured] band of the replication; [derived] C1: 0",
@@ -215,7 +215,7 @@ def _published(results: StemResults) -> Iterator[Claim]:
     for label, run in _long(results):
         c, arrays = run.config, run.arrays
         is_robust = c.eps > 0
-        if not is_robust and (c.signal, c.null) != (10, 0):
+        if not is_robust and (c.signal, c.dim) != (10, 10):
             continue
         if is_robust and c.eps * c.signal <= 1:
             continue

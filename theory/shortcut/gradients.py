@@ -37,7 +37,7 @@ def input_gradient(f: Callable[[Array], Array], x: Float[Array, "n d"]) -> Float
 
 
 def leakage_stats(
-    g: Float[Array, "n d"], x: Float[Array, "n d"], j: Int[Array, " n"], m: int
+    g: Float[Array, "n d"], x: Float[Array, "n d"], j: Int[Array, " n"], m: int | Int[Array, ""]
 ) -> dict[str, Array]:
     r"""How far gradients single out the coordinate that carries the signal, means over points.
 
@@ -53,7 +53,7 @@ def leakage_stats(
       g: gradients, shape ``(n, d)``.
       x: points, of the same shape.
       j: places of the signal, integers in 0 .. m - 1.
-      m: number of signal coordinates, 2 <= m <= d.
+      m: number of signal coordinates, 2 <= m <= d; may be traced.
 
     Returns:
       Scalars by name. A ratio over others that are all 0 is infinite (NaN for 0 over 0);
@@ -66,26 +66,34 @@ def leakage_stats(
     """
     g, x = arguments.pair(g, x, ("g", "x"))
     n, d = g.shape
-    m = arguments.integer("m", m, low=2)
-    if m > d or x.shape != g.shape:
-        raise ValueError(f"m must be at most d, and x like g; got {m}, {x.shape} and {g.shape}.")
+    if x.shape != g.shape:
+        raise ValueError(f"x must have the shape of g, {g.shape}; got {x.shape}.")
+    if arguments.is_known(m):
+        arguments.integer("m", m, low=2)
+    if not arguments.holds(lambda m: m <= d, m):
+        raise ValueError(f"m must be at most {d}, the number of coordinates; got {m}.")
     j = jnp.asarray(j)
     if j.shape != (n,) or not jnp.issubdtype(j.dtype, jnp.integer):
         raise ValueError(f"j must be {n} integers; got {j.dtype} of shape {j.shape}.")
-    if not arguments.holds(lambda j: (j >= 0) & (j < m), j):
-        raise ValueError(f"j must be in [0, {m - 1}]; got {j}.")
+    if not arguments.holds(lambda j, m: (j >= 0) & (j < m), j, m):
+        raise ValueError(f"j must be below m and not negative; got {j} with m = {m}.")
     size = jnp.abs(g)
-    own = jnp.take_along_axis(size, j[:, None], axis=1)[:, 0]
-    elsewhere = jnp.arange(m)[None, :] != j[:, None]
-    others = jnp.sum(jnp.where(elsewhere, size[:, :m], 0), axis=1) / (m - 1)
-    norms = [jnp.linalg.norm(rows[:, :m], axis=1) for rows in (x, g)]
-    products = jnp.sum(x[:, :m] * g[:, :m], axis=1)
+    place = jnp.arange(d)[None, :]
+    signal, own = place < m, place == j[:, None]
+
+    def mean(where: Array, number: ArrayLike) -> Array:
+        return jnp.sum(jnp.where(where, size, 0), axis=1) / number
+
+    others = mean(signal & ~own, m - 1)
+    x, inside = jnp.where(signal, x, 0), jnp.where(signal, g, 0)
+    norms = jnp.linalg.norm(x, axis=1) * jnp.linalg.norm(inside, axis=1)
+    largest, smallest = jnp.argmax(size, axis=1), jnp.argmin(jnp.where(signal, size, jnp.inf), 1)
     return {
-        "ratio": jnp.mean(own / others),
-        "null_ratio": jnp.mean(jnp.mean(size[:, m:], axis=1) / others),
-        "cos": jnp.mean(jnp.abs(products) / (norms[0] * norms[1])),
-        "top1": jnp.mean(jnp.argmax(size, axis=1) == j, dtype=g.dtype),
-        "bottom1": jnp.mean(jnp.argmin(size[:, :m], axis=1) == j, dtype=g.dtype),
+        "ratio": jnp.mean(mean(own, 1) / others),
+        "null_ratio": jnp.mean(mean(~signal, jnp.asarray(d - m, g.dtype)) / others),
+        "cos": jnp.mean(jnp.abs(jnp.sum(x * inside, axis=1)) / norms),
+        "top1": jnp.mean(largest == j, dtype=g.dtype),
+        "bottom1": jnp.mean(smallest == j, dtype=g.dtype),
     }
 
 

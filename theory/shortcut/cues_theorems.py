@@ -209,12 +209,12 @@ def _vote(at: Machine) -> Bounds:
     expected = shape[:, :, None] * (grown - jnp.mean(grown, axis=2, keepdims=True)) / scale
 
     winner = cues.cue_vote(at.alpha, jnp.asarray(cells))
-    decided = (winner >= 0)[:, None]
-    at_winner = jnp.maximum(winner, 0)[:, None]
-    decided &= votes < jnp.take_along_axis(votes, at_winner, axis=1) * (1 - 1e-6)
-    chosen = jnp.take_along_axis(scores, at_winner[None], axis=2)
+    most = jnp.max(votes, axis=1, keepdims=True)
+    decided = jnp.sum(votes >= most * (1 - 1e-6), axis=1, keepdims=True) == 1
+    chosen = jnp.take_along_axis(scores, jnp.maximum(winner, 0)[None, :, None], axis=2)
     apart = jnp.abs(scores[:, :, :, None] - scores[:, :, None, :])
     tied = jnp.abs(votes[:, :, None] - votes[:, None, :]) <= 1e-14 * total
+    several = jnp.sum(votes >= most - 1e-14 * total, axis=1) > 1
     # Rounding of the Gram matrix is of the size of the whole kernel; the eigenvalue may be less.
     room = 1e-13 * (10 + whole / unit)[:, :, None]
     return {
@@ -222,6 +222,7 @@ def _vote(at: Machine) -> Bounds:
         "vote": Bound(
             lhs=jnp.where(decided[None], scores, 0), rhs=jnp.where(decided[None], chosen, 0)
         ),
+        "no vote": equal(jnp.where(several, winner, -1), -jnp.ones_like(winner), 0.5),
         "ties": equal(jnp.where(tied[None], apart, 0), jnp.zeros_like(apart), room[..., None]),
     }
 

@@ -55,6 +55,8 @@ def pictures(results: StemResults) -> Figure:
                     g = runs[attack].arrays["gradient"][0, i]
                     axes.imshow(g / np.abs(g).max(), cmap=_COLORS, norm=_SIGNED)
                     _frame(axes, first["on_top"][0, i], g.shape[-1])
+                else:
+                    axes.remove()
     for axes, words in zip(
         grid[:, 0], ("image", *(_ATTACKS[attack] for attack in attacks)), strict=True
     ):

@@ -203,7 +203,7 @@ _MIXTURES = {
     "log_tau": (-2.0, 5.0),
     "log_ridge": (-6.0, 0.0),
 }
-_QUAD, _PROBE = 5, 4
+_QUAD, _PROBE = 3, 4
 
 
 def _sample_mixture(key: Array, size: Size, knobs: Knobs) -> Mixture:
@@ -241,8 +241,8 @@ def _population(at: Mixture, *, bias: float = 1.0) -> Bounds:
     off = jnp.sqrt(jnp.sum((root * m - operator @ coefficients) ** 2))
     norm = jnp.sqrt(jnp.abs(coefficients @ operator @ coefficients))
     times = taus / found["lam"][0]
-    # The flow on the probes alone, all of the same weight.
-    probes = availability.probe_grid(at.mu, _PROBE)
+    # The flow on the probes alone, all of the same weight; the other half is opposite.
+    probes = availability.probe_grid(at.mu, _PROBE)[_PROBE**2 // 2 :]
     label = availability.posterior_mean(probes, at.mu, at.sigma)
     points = probes * at.alpha[None, :]
     mean = flowing(points, points) / probes.shape[0]

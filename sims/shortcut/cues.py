@@ -37,8 +37,8 @@ _LARGE: dict[str, dict[str, Any]] = {
 _RATES = {"mlp": 3e-3, "conv": 4e-3}
 
 
-def _preferences(seeds: dict[str, int], extra: str = "", **changes: Any) -> Cells:
-    """Each network on coloured images; and with each control, from half as many starts."""
+def _preferences(seeds: dict[str, tuple[int, int]], extra: str = "", **changes: Any) -> Cells:
+    """Each network on coloured images, and with each control: so many starts of either."""
     kinds: dict[str, dict[str, Any]] = {
         "colour": {},
         "grey": {"images": "grey"},
@@ -47,9 +47,9 @@ def _preferences(seeds: dict[str, int], extra: str = "", **changes: Any) -> Cell
     return {
         f"{net}{extra}/{kind}": (
             PreferenceConfig(net=net, **how, **changes),
-            -(-number // 2) if how else number,
+            controls if how else starts,
         )
-        for net, number in seeds.items()
+        for net, (starts, controls) in seeds.items()
         for kind, how in kinds.items()
     }
 
@@ -124,15 +124,15 @@ EXPERIMENT = Experiment(
                 "smoke": {
                     label: cell
                     for label, cell in _preferences(
-                        {"mlp": 2}, num_train=90, batch=30, epochs=3
+                        {"mlp": (2, 2)}, num_train=90, batch=30, epochs=3
                     ).items()
                 },
-                "default": _preferences({"mlp": 24, "conv": 12}),
+                "default": _preferences({"mlp": (20, 8), "conv": (8, 6)}),
                 "paper": {
                     label: cell
                     for extra, changes in _LARGE.items()
                     for label, cell in _preferences(
-                        {"mlp": 100, "conv": 100}, extra, **changes
+                        {"mlp": (100, 30), "conv": (100, 30)}, extra, **changes
                     ).items()
                 },
             },

@@ -54,7 +54,7 @@ class SolutionConfig:
     num_loss: int = 180
     radii: tuple[float, ...] = traced((0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0))
     directions: int = 10
-    starts: tuple[float, ...] = traced((0.5, 5.0, 10.0, 40.0))
+    starts: tuple[float, ...] = traced((0.5, 10.0, 20.0, 40.0))
     start_directions: int = 1
     path_steps: int = 100
     path_points: int = 21

@@ -244,7 +244,9 @@ def test_solutions_that_were_not_accepted_are_context():
     results["solution", "mlp/shape"].arrays["accepted"][2] = 0
     found = {claim.name: claim for claim in cues_claims.claims(results)}
     (ratio,) = (
-        claim for name, claim in found.items() if "mlp: rise" in name and "shape over" in name
+        claim
+        for name, claim in found.items()
+        if "mlp: rise" in name and "shape over colour" in name
     )
     assert ratio.held is None and "not accepted" in ratio.note
     (other,) = (
@@ -260,7 +262,7 @@ def test_radii_and_relative_rises():
     each.arrays["rerun"][1, :, 0, 1] = 0.9
     each.arrays["rerun"][2:, :, 0, 0] = 0.9
     found = cues_solution_claims.basin_radius(each)
-    np.testing.assert_array_equal(found, [5.0, 40.0, *[0.0] * 4])
+    np.testing.assert_array_equal(found, [10.0, 40.0, *[0.0] * 4])
     # At half of the norm, 15, along a power of the distance.
     rise = cues_solution_claims.relative_rise(each, 0.5)
     np.testing.assert_allclose(rise, 0.05 * 1.5**2, rtol=1e-9)

@@ -51,9 +51,12 @@ CAPTIONS = {
     "diffroar": (
         "Left: DiffROAR, the test accuracy of networks retrained on the share k of pixels with the"
         " largest gradients less that on the smallest (mean and standard error over seeds, each"
-        " retrained; dots: seeds), digits with a glyph as null block. A random ranking has"
-        " expectation 0 exactly [derived]. Gradients of usual training tell as little; those of"
-        " robust training rank what is discriminative first [measured; hypotheses, not gated]."
-        " Right: how many of the top pixels are in the block with the label."
+        " retrained; dots: seeds), digits with a glyph as null block, position random. A random"
+        " ranking has expectation 0 exactly [derived]. Gradients of usual training tell as little;"
+        " those of robust training rank what is discriminative first. How much depends on the null"
+        " block: where the glyph reaches the edge, which of its pixels are kept shows, and this"
+        " alone tells the label at the bottom of the ranking too; inset by a pixel, the edge is as"
+        " black as what is masked [measured; hypotheses, not gated]. Right: share of the top"
+        " pixels that are in the block with the label."
     ),
 }

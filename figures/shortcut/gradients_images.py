@@ -33,7 +33,8 @@ def pictures(results: StemResults) -> Figure:
     ]  # fmt: skip
     if not groups:
         raise Absent(f"scale {results.scale} has no block images of several trainings")
-    each = max(1, _WIDE // len(groups))
+    stored = min(runs["none"].config.pictures for _, runs in groups)
+    each = min(stored, max(1, _WIDE // len(groups)))
     attacks = [attack for attack in _ATTACKS if any(attack in runs for _, runs in groups)]
     figure = style.figure(style.DOUBLE, 1.4 * (1 + len(attacks)) + 0.7)
     grid = figure.subplots(1 + len(attacks), each * len(groups), squeeze=False)
@@ -64,7 +65,7 @@ def pictures(results: StemResults) -> Figure:
     figure.supxlabel("test images, pixels", fontsize=8)
     figure.colorbar(
         ScalarMappable(_SIGNED, _COLORS),
-        ax=list(grid.ravel()),
+        ax=figure.axes,
         label="derivative of the winning logit by the pixel, over the largest of the image",
         shrink=0.6,
         pad=0.02,
@@ -131,7 +132,9 @@ def diffroar(results: StemResults) -> Figure:
     if not runs:
         raise Absent(f"scale {results.scale} has too few retrainings")
     order = list(_ATTACKS)
-    runs.sort(key=lambda run: (run.config.attribution, order.index(run.config.attack)))
+    runs.sort(
+        key=lambda run: (run.config.attribution, run.config.null, order.index(run.config.attack))
+    )
     figure = style.figure(style.DOUBLE, 2.7)
     left, right = figure.subplots(1, 2)
     for run in runs:
@@ -161,17 +164,17 @@ def diffroar(results: StemResults) -> Figure:
         ylabel="top pixels in the block\nwith the label, %",
         ylim=(40, 103),
     )
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 
 def _look(run: Run) -> tuple[str, str, str]:
     if run.config.attribution == "random":
         return style.PUBLISHED, "--", "random ranking (control)"
-    attack, position = run.config.attack, run.config.position
-    where = ", label always on top" if position == "top" else ""
-    color = style.BOUND if position == "top" else _ATTACK_COLORS[attack]
-    return color, "-", _ATTACKS[attack] + where
+    color, words = _ATTACK_COLORS[run.config.attack], _ATTACKS[run.config.attack]
+    return (
+        (color, ":", f"{words}, glyph inset") if run.config.null == "inset" else (color, "-", words)
+    )
 
 
 def _variants(results: StemResults) -> dict[str, dict[str, Run]]:

@@ -4,9 +4,9 @@ Four studies: ``blocks`` (networks on block data, trained as usual and against p
 ``lp`` (the largest margin over thousands of neurons, by linear programming), ``images`` (gradients
 on images of two blocks, one without a label) and ``roar`` (DiffROAR: networks retrained on the
 pixels of largest and of smallest gradient). The scale ``default`` has 5 seeds, networks of width
-400 on block data as in the replication, and on images one of width 64, 20 passes over the data and
-a part of Fashion-MNIST; ``paper`` has more seeds, longer trainings and every variant, but still far
-smaller networks than the paper's.
+400 on block data as in the replication, and on images ones of width 64, 20 passes over the data
+(10 in the study of retrainings, which are many) and 800 images of Fashion-MNIST; ``paper`` has more
+seeds, longer trainings and every variant, but still far smaller networks than the paper's.
 """
 
 from __future__ import annotations
@@ -105,7 +105,13 @@ def _roar(seeds: int, **changes: Any) -> Cells:
             f"digits/glyph/random/{training}": (RoarConfig(**{**attack, **changes}), seeds)
             for training, attack in _TRAININGS.items()
         },
-        "digits/glyph/top/standard": (RoarConfig(position="top", **changes), seeds),
+        **{
+            f"digits/inset/random/{training}": (
+                RoarConfig(null="inset", **{**_TRAININGS[training], **changes}),
+                seeds,
+            )
+            for training in ("l2", "standard")
+        },
         "digits/glyph/random/random ranking": (
             RoarConfig(attribution="random", **changes),
             seeds,
@@ -125,7 +131,7 @@ EXPERIMENT = Experiment(
             simulate=gradients_images.simulate_roar,
             cells={
                 "smoke": {"digits/glyph/random/standard": (RoarConfig(ks=(0.1, 0.4), **_SHORT), 2)},
-                "default": _roar(5, epochs=12),
+                "default": _roar(5, epochs=10),
                 "paper": _roar(20, epochs=60),
             },
             dims=gradients_images.ROAR_DIMS,
@@ -142,7 +148,7 @@ EXPERIMENT = Experiment(
                     for name, how in _TRAININGS.items()
                 },
                 "default": {
-                    **_fashion(3, number=1000, epochs=10),
+                    **_fashion(3, number=800, epochs=10),
                     **_images(5, everything=False, epochs=20),
                 },
                 "paper": {

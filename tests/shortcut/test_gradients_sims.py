@@ -156,12 +156,17 @@ def test_the_glyph_is_an_outline_with_a_cross():
     assert small[0].all() and small[:, -1].all()
     np.testing.assert_array_equal(np.diag(small), 1)
     assert small[1].tolist() == [1, 1, 0, 0, 0, 0, 1, 1] and small.mean() < 0.7
+    inset = gradients_images.glyph(8, inset=True)
+    np.testing.assert_array_equal(inset[1:-1, 1:-1], gradients_images.glyph(6))
+    assert not inset[0].any() and not inset[:, 0].any()
     large = gradients_images.glyph(28)
     np.testing.assert_array_equal(large, large.T)
     assert large[:3].all() and not large[5:8, 12:16].any()
 
 
-@pytest.mark.parametrize(("null", "position"), [("glyph", "top"), ("permuted", "random")])
+@pytest.mark.parametrize(
+    ("null", "position"), [("glyph", "top"), ("inset", "random"), ("permuted", "random")]
+)
 def test_images_have_one_block_with_the_label(null, position):
     config = ImagesConfig(null=null, position=position)
     x = jnp.asarray(gradients_images.images(config).arrays["x"][:300])
@@ -172,8 +177,9 @@ def test_images_have_one_block_with_the_label(null, position):
     on_top = signal[:, 0]
     assert on_top.all() if position == "top" else 120 < on_top.sum() < 180
     other = both[~signal].reshape(300, 64)
-    if null == "glyph":
-        np.testing.assert_array_equal(other, np.tile(gradients_images.glyph(8).ravel(), (300, 1)))
+    if null != "permuted":
+        row = gradients_images.glyph(8, null == "inset").ravel()
+        np.testing.assert_array_equal(other, np.tile(row, (300, 1)))
     else:
         sorted_rows = {tuple(row) for row in np.sort(x, axis=1).tolist()}
         assert all(tuple(row) in sorted_rows for row in np.sort(other, axis=1).tolist())
@@ -318,7 +324,7 @@ def test_what_is_not_proved_of_images_is_context():
     found = verdicts(as_expected())
     images = [held for name, held in found.items() if name.startswith("images")]
     curves = [held for name, held in found.items() if "DiffROAR at k" in name]
-    assert len(images) >= 15 and len(curves) == 25 and set(images + curves) == {None}
+    assert len(images) >= 15 and len(curves) == 30 and set(images + curves) == {None}
     assert found["blocks, init=1: normalised margin at the end over gamma*, least"] is None
     short = figure_checks.made_up(gradients.EXPERIMENT, "smoke")
     assert all(name.startswith("lp") for name in verdicts(short))

@@ -52,8 +52,10 @@ CAPTIONS = {
     "rerun": (
         "Accuracy off the diagonal for the label of each cue after training on the diagonal alone"
         " from distance r of solutions of one cue, in random directions (band: range over seeds)."
-        " Solutions of colour stay; those of the others are left for colour from far away. Dotted:"
-        " the radius up to which the solution's own cue stays the best, median over seeds."
+        " Solutions of colour stay; those of the others are left for colour from far away, and by"
+        " the perceptron those of scale from near too: Adam, which begins anew, moves even where"
+        " the loss is small. Dotted: the distance up to which the solution's own cue stays the"
+        " best, median over seeds, 0 if it is lost at the smallest one."
     ),
     "paths": (
         "Loss on the diagonal from a solution trained there to one of a given cue trained from the"

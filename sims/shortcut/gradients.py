@@ -60,6 +60,9 @@ _TRAININGS: dict[str, dict[str, Any]] = {
 }
 
 
+_HEADLINES = ("digits/glyph/random", "digits/glyph/top", "digits/permuted/random")
+
+
 def _images(seeds: int, everything: bool, **changes: Any) -> Cells:
     variants: dict[str, dict[str, Any]] = {
         "digits/glyph/random": {},
@@ -72,8 +75,8 @@ def _images(seeds: int, everything: bool, **changes: Any) -> Cells:
         "0 and 1/permuted/top": {"classes": (0, 1), "null": "permuted", "position": "top"},
     }
     if not everything:
-        variants = {name: how for name, how in variants.items() if "permuted/top" not in name}
-        del variants["0 and 1/permuted/random"]
+        # Two classes need a program of their own, and gradients leak there as they do with ten.
+        variants = {name: how for name, how in variants.items() if name in _HEADLINES}
     return {
         f"{name}/{training}": (ImagesConfig(**{**how, **attack, **changes}), seeds)
         for name, how in variants.items()
@@ -81,7 +84,7 @@ def _images(seeds: int, everything: bool, **changes: Any) -> Cells:
     }
 
 
-def _fashion(seeds: int, **changes: Any) -> Cells:
+def _fashion(seeds: int, positions: tuple[str, ...], **changes: Any) -> Cells:
     """A radius that is a smaller share of the images than the digits', which are easier to tell."""
     trainings: dict[str, dict[str, Any]] = {
         "l2": {"attack": "l2", "eps": 1.0, "attack_steps": 5},
@@ -94,7 +97,7 @@ def _fashion(seeds: int, **changes: Any) -> Cells:
             ),
             seeds,
         )
-        for position in ("random", "top")
+        for position in positions
         for training, how in trainings.items()
     }
 
@@ -105,13 +108,10 @@ def _roar(seeds: int, **changes: Any) -> Cells:
             f"digits/glyph/random/{training}": (RoarConfig(**{**attack, **changes}), seeds)
             for training, attack in _TRAININGS.items()
         },
-        **{
-            f"digits/inset/random/{training}": (
-                RoarConfig(null="inset", **{**_TRAININGS[training], **changes}),
-                seeds,
-            )
-            for training in ("l2", "standard")
-        },
+        "digits/inset/random/l2": (
+            RoarConfig(null="inset", **{**_TRAININGS["l2"], **changes}),
+            seeds,
+        ),
         "digits/glyph/random/random ranking": (
             RoarConfig(attribution="random", **changes),
             seeds,
@@ -148,11 +148,11 @@ EXPERIMENT = Experiment(
                     for name, how in _TRAININGS.items()
                 },
                 "default": {
-                    **_fashion(3, number=800, epochs=10),
+                    **_fashion(3, ("random",), number=800, epochs=10),
                     **_images(5, everything=False, epochs=20),
                 },
                 "paper": {
-                    **_fashion(10, number=20000, epochs=20, hidden=256),
+                    **_fashion(10, ("random", "top"), number=20000, epochs=20, hidden=256),
                     **_images(20, everything=True, epochs=60),
                 },
             },

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -100,7 +101,9 @@ def solutions(config: LpConfig) -> Inputs:
     """Solve all problems of a config, on the host."""
     rng = np.random.default_rng(config.draw)
     m, null = config.signal, config.null
-    clean, y, _ = map(np.asarray, gradients_margin.block_points(m, null))
+    # Compiled as one, as single operations take longer than the programmes.
+    closed = jax.jit(lambda: _closed_forms(m, null))()
+    (clean, y, _), atoms = jax.tree.map(np.asarray, closed)
     sign = rng.choice([-1.0, 1.0], (2 * m, null))
     one = np.zeros_like(clean)
     one[:, m:] = config.noise * sign[:1]
@@ -113,7 +116,7 @@ def solutions(config: LpConfig) -> Inputs:
         if problem.startswith("axis"):
             w, r, b = _axis(m, null, bias)
         else:
-            w, r, b = _neurons(rng, config, bias)
+            w, r, b = _neurons(rng, config, atoms[bias])
         x, targets = (own, y) if problem == "own noise" else (product, labels)
         value, mass = solve(w, r, b, x, targets)
         # The closed form's two come first.
@@ -141,19 +144,28 @@ def simulate(key: Array, config: LpConfig, inputs: dict[str, Array]) -> dict[str
     return {**jax.tree.map(jnp.asarray, inputs), "theory": theory}
 
 
+def _closed_forms(m: int, null: int) -> tuple[Any, dict[bool, Any]]:
+    """The data without noise; the two neurons of the closed form, without biases and with."""
+    atoms = {bias: gradients_margin.max_margin_atoms(m, null, bias) for bias in (False, True)}
+    return gradients_margin.block_points(m, null), atoms
+
+
 def _neurons(
-    rng: np.random.Generator, config: LpConfig, bias: bool
+    rng: np.random.Generator, config: LpConfig, atoms: tuple[np.ndarray, np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two of the closed form, then random ones on the sphere with either output."""
+    """The two of the closed form, then random ones on the sphere with either output.
+
+    Where the closed form has no biases the others have none.
+    """
     m, null = config.signal, config.null
-    w, r, b = map(np.asarray, gradients_margin.max_margin_atoms(m, null, bias))
+    w, r, b = atoms
     far = rng.normal(size=(config.neurons, m + null + 1))
     half = config.neurons // 2
     # The inputs of the two, less or more far away.
     best = np.sqrt(2) * np.column_stack([r, b])
     distance = 10 ** rng.uniform(-3, 0, (half, 1))
     far[:half] = best[np.arange(half) % 2] + distance * far[:half]
-    if not bias:
+    if not b.any():
         far[:, -1] = 0
     far /= np.sqrt(2) * np.linalg.norm(far, axis=1, keepdims=True)
     outputs = np.repeat(np.sqrt(0.5) * np.array([1.0, -1.0]), config.neurons)

@@ -16,6 +16,7 @@ STEMS = {
     "mixup.collapse": "figures.mixup.collapse",
     "mixup.features": "figures.mixup.features",
     "mixup.calibration": "figures.mixup.calibration",
+    "shortcut.availability": "figures.shortcut.availability",
     "shortcut.cues": "figures.shortcut.cues",
     "shortcut.gradients": "figures.shortcut.gradients",
 }

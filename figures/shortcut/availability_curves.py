@@ -164,7 +164,7 @@ def _cloud(axes: Axes, mass: np.ndarray, values: np.ndarray, color: str, label: 
 
 def _in_order(results: StemResults, study: str) -> dict[str, Run]:
     """Runs by kernel that have the predictivity and the ratio of these figures."""
-    found = {}
+    found: dict[str, Run] = {}
     for run in results.values():
         if run.study == study and _RATIO in run.config.ratios:
             rhos = run.config.rho_s

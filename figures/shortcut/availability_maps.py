@@ -54,9 +54,7 @@ def _numbers(axes: Axes, grid: np.ndarray, reach: float, errors: np.ndarray | No
 @style.styled()
 def networks(results: StemResults) -> Figure:
     """Finite networks early and near convergence: mean bias over seeds, a panel an architecture."""
-    runs = {label: results.get(("network", label)) for label in _SHOWN}
-    if any(run is None or len(run.seeds) < 3 for run in runs.values()):
-        raise Absent(f"scale {results.scale} has no maps of the networks")
+    runs = _several(results, "network", _SHOWN)
     rhos, ratios = (union(list(runs.values()), name) for name in ("rho", "ratio"))
     figure = style.figure(style.DOUBLE, 3.9)
     grid = figure.subplots(2, len(runs), sharex=True, sharey=True)
@@ -81,9 +79,7 @@ def networks(results: StemResults) -> Figure:
 def population(results: StemResults) -> Figure:
     """Infinitely wide networks on the whole mixture: a row a kernel, a column a time."""
     labels = ("linear", "relu-bias", "relu-2", "erf-bias")
-    runs = {label: results.get(("population", label)) for label in labels}
-    if any(run is None for run in runs.values()):
-        raise Absent(f"scale {results.scale} has too few kernels on the whole mixture")
+    runs = _several(results, "population", labels, seeds=1)
     figure = style.figure(style.DOUBLE, 5.0)
     grid = figure.subplots(len(runs), len(_TAUS), sharex=True, sharey=True)
     for panels, (label, run) in zip(grid, runs.items(), strict=True):
@@ -143,9 +139,7 @@ def samples(results: StemResults) -> Figure:
 @style.styled()
 def decisions(results: StemResults) -> Figure:
     """Outputs of one seed's networks at the probes, with LDA's line and some of the sample."""
-    runs = {label: results.get(("network", label)) for label in _SHOWN}
-    if any(run is None or len(run.seeds) < 3 for run in runs.values()):
-        raise Absent(f"scale {results.scale} has too few networks for their decisions")
+    runs = _several(results, "network", _SHOWN)
     ratio = max(runs["relu-3"].coords["ratio"])
     seed = int(np.argmax(runs["relu-3"].arrays["bias"][:, -1, -1, -1]))
     figure = style.figure(style.DOUBLE, 2.15)
@@ -195,3 +189,13 @@ def _decision(axes: Axes, run: Run, seed: int, place: int) -> AxesImage:
 
 def _nearest(run: Run, tau: float) -> int:
     return int(np.argmin(np.abs(np.log(run.coords["tau"]) - np.log(tau))))
+
+
+def _several(
+    results: StemResults, study: str, labels: tuple[str, ...], seeds: int = 3
+) -> dict[str, Run]:
+    """Runs by label; Absent where one of them is not there with that many seeds."""
+    found = {label: run for label in labels if (run := results.get((study, label))) is not None}
+    if len(found) < len(labels) or any(len(run.seeds) < seeds for run in found.values()):
+        raise Absent(f"scale {results.scale} has not all of {study} {', '.join(labels)}")
+    return found

@@ -139,7 +139,6 @@ EXPERIMENT = Experiment(
                 "paper": {
                     **_networks(dict.fromkeys(_ARCHITECTURES, _FULL), 10),
                     "linear/converged": _CONVERGED,
-                    "linear/converged": _CONVERGED,
                     **_undertrained(
                         {name: {} for name in ("linear", "relu-1", "tanh-1", "relu-3")}, 10
                     ),
@@ -158,7 +157,7 @@ EXPERIMENT = Experiment(
                 ),
                 "default": _samples(
                     {
-                        "relu-bias": (0.6, 0.7, 0.8, 0.85),
+                        "relu-bias": (0.7, 0.8, 0.85),
                         **dict.fromkeys(("relu", "relu-2", "erf"), (0.85,)),
                         "linear": _RHO_S,
                     },

@@ -135,9 +135,10 @@ def _orderings(results: StemResults) -> Iterator[Claim]:
 
 def _ordering(results: StemResults, more: str, less: str, source: str) -> Iterator[Claim]:
     runs = [results.get(("network", label)) for label in (more, less)]
-    if any(run is None or len(run.seeds) < 2 for run in runs):
+    several = [run for run in runs if run is not None and len(run.seeds) > 1]
+    if len(several) < 2:
         return
-    found = paired(*runs)
+    found = paired(*several)
     if found is None:
         return
     gaps, ratios = found

@@ -6,6 +6,7 @@ Sources as in :mod:`sims.shortcut.availability_claims`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -236,7 +237,7 @@ def _points(results: StemResults) -> Iterator[Claim]:
                 )
 
 
-def _point_table(label: str, config: object, arrays: dict[str, np.ndarray]) -> Iterator[Claim]:
+def _point_table(label: str, config: Any, arrays: dict[str, np.ndarray]) -> Iterator[Claim]:
     gaps = []
     for (kernel, alpha), expected in tables.POINTS.items():
         if kernel not in config.kernels or not np.any(_near(config.alphas, alpha)):

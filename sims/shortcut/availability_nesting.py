@@ -122,8 +122,8 @@ def simulate(key: Array, config: NestingConfig, inputs: dict[str, Array]) -> dic
         sample, grid = jnp.split(kept, [config.n])
         rule, intercept = _lda(sample, y)
         start = network.initialise(key_net)
-        single = [part.astype(jnp.float32) for part in (sample, basis, y, grid)]
-        fit = training.train(network, start, *single, config)
+        x32, basis32, grid32 = (part.astype(jnp.float32) for part in (sample, basis, grid))
+        fit = training.train(network, start, x32, basis32, y, grid32, config)
         found = jax.vmap(reliance)(fit.outputs.astype(jnp.float64))
         reference = reliance(grid @ rule + intercept)
         return {

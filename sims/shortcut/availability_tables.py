@@ -51,7 +51,7 @@ NETWORK_RATIOS = {"": (1.0, 4.0, 16.0), "under-trained": (1.0, 8.0, 64.0)}
 
 # Exact flow on the mixture, 20 nodes an axis, at tau = 1e-3, 1, 10, 100, 1e3.
 POPULATION_TAUS = (1e-3, 1.0, 10.0, 100.0, 1e3)
-_LINEAR = {
+_LINEAR: dict[tuple[float, float], tuple[float, ...]] = {
     (0.7, 1.0): (0.160, 0.133, 0, 0, 0),
     (0.7, 4.0): (1.627, 1.502, 0.267, 0, 0),
     (0.8, 1.0): (0.373, 0.338, 0.098, 0, 0),

@@ -100,7 +100,10 @@ def flat_network(activation: str, depth: int, width: int, dim: int) -> Flat:
     def initialise(key: Array) -> Array:
         return scales * jax.random.normal(key, scales.shape, scales.dtype)
 
-    return Flat(initialise, lambda vector, coords, basis: net.apply(unravel(vector), coords, basis))
+    def apply(vector: Array, coords: Array, basis: Array) -> Any:
+        return net.apply(unravel(vector), coords, basis)
+
+    return Flat(initialise, apply)
 
 
 class Fit(NamedTuple):

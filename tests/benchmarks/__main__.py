@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     availability,
+    availability_grid,
     calibration,
     collapse,
     features,
@@ -39,6 +40,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "temperature": calibration.temperature,
     "prediction": calibration.prediction,
     "optima": collapse.run,
+    "networks": availability_grid.run,
     "population": availability.population,
 }
 

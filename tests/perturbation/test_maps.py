@@ -10,6 +10,7 @@ import pytest
 from tests.benchmarks import __main__ as command
 from tests.benchmarks import (
     availability,
+    availability_grid,
     calibration,
     collapse,
     features,
@@ -143,6 +144,9 @@ TINY_BENCHMARKS = {
     "pairs": lambda: features.reduced(dim=250, steps=3, pair_steps=1, **TINY),
     "weights": lambda: features.grid(seeds=1, steps=10, lams=2, dispatched=2),
     "optima": lambda: collapse.run(number=60, newton=20, **TINY),
+    "networks": lambda: availability_grid.run(
+        seeds=2, rhos=1, ratios=2, n=20, width=4, steps=4, **TINY
+    ),
     "temperature": lambda: calibration.temperature(n=50, k=3, **TINY),
     "population": lambda: availability.population(n_quad=4, n_probe=4, **TINY),
     "prediction": lambda: calibration.prediction(n=20, k=4, queries=40, **TINY),
@@ -159,12 +163,12 @@ def test_benchmarks_report_correct_results_in_a_table(tmp_path, capsys, monkeypa
     command.main(["--json", str(file)], TINY_BENCHMARKS)
     table = json.loads(file.read_text())
     assert table["machine"]["cores"] >= 1 and table["machine"]["jax"] == jax.__version__
-    assert len(table["rows"]) == 27
+    assert len(table["rows"]) == 29
     for row in table["rows"]:
         assert row["ratio"] == pytest.approx(row["reference_seconds"] / row["seconds"])
         for check in row["checks"]:
             assert check["met"] or check["name"] in TIMED, (row["name"], check)
-    assert len(capsys.readouterr().out.splitlines()) == 28
+    assert len(capsys.readouterr().out.splitlines()) == 30
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,11 @@ CAPTIONS = {
     ),
     "leakage": (
         "Mean size of the gradients of the winning logit in the block without a label, over that"
-        " in the block with it (bars: mean over seeds and standard error). Near 1 for usual"
-        " training where the position is random, near 0.1 where it is fixed; robust training is"
-        " between [measured]. The specification's values, about 1 and below a half, were"
-        " hypotheses and are not gated."
+        " in the block with it (bars: mean over seeds and standard error). It is largest in usual"
+        " training where the position is random, nearest to 1 with a null block of random pixels;"
+        " smaller in robust training, and smallest where the position is fixed [measured]. That it"
+        " is about 1 where the position is random, and below a half where it is fixed, were"
+        " hypotheses, shown and not gated."
     ),
     "diffroar": (
         "Left: DiffROAR, the test accuracy of networks retrained on the share k of pixels with the"

@@ -59,7 +59,7 @@ def _map(axes: Axes, run: Run) -> None:
         color="white",
         markeredgecolor="black",
         markeredgewidth=0.3,
-        markersize=2.2,
+        markersize=1.6,
         label="coordinate with the label",
     )
     m = run.config.signal

@@ -40,7 +40,7 @@ def pictures(results: StemResults) -> Figure:
     grid = figure.subplots(1 + len(attacks), each * len(groups), squeeze=False)
     for axes in grid.ravel():
         axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
+        axes.spines[:].set(visible=True, color="0.6", linewidth=0.4)
     for group, (name, runs) in enumerate(groups):
         for i in range(each):
             column = grid[:, group * each + i]

@@ -157,6 +157,7 @@ def _cpu_model() -> str:
 def cold() -> Iterator[None]:
     """Compile anew: neither programs of this process nor those on disk are used."""
     compute.forget_inputs()
+    jax.clear_caches()
     compilation_cache.reset_cache()
     jax.config.update("jax_enable_compilation_cache", False)
     try:

@@ -25,6 +25,7 @@ Source: spec shortcut bias, Theorem A4 [derived].
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -160,7 +161,7 @@ def _switch(found: FourPoints) -> Array:
     def value(t: Array) -> Array:
         return found.f(t)[1]
 
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         middle = (ends[0] + ends[1]) / 2
         before = value(middle) < 0
         return jnp.where(before, middle, ends[0]), jnp.where(before, ends[1], middle)

@@ -62,10 +62,13 @@ def _circle(at: Polar, *, bias: float = 0.0, depth: int = 1) -> Bounds:
     applied = kernel(_at_angles(at.phi[:1]), rings)[0] @ functions / rings.shape[0]
     second = jnp.mean(at.radii**2)
     expected = exact[1 : _LAST + 1] * second / 2 * jnp.cos(k * at.phi[0])
+    # The kernel snaps cosines within 64 roundings of 1, and near there its angles lose digits.
+    sine = jnp.maximum(jnp.abs(jnp.sin(at.phi[0] - angles)), 1e-8)
+    lost = jnp.mean(radii**2 / sine) * 64 * float(jnp.finfo(float).eps)
     return {
         "coefficients": equal(found, exact[: _LAST + 1], folded + 1e-14),
         "series": Bound(lhs=jnp.abs(value - series), rhs=jnp.asarray(2 / (jnp.pi**2 * _TERMS))),
-        "eigenfunctions": equal(applied, expected, (folded[1:] + 1e-14) * second),
+        "eigenfunctions": equal(applied, expected, folded[1:] * second + lost),
     }
 
 

@@ -31,8 +31,7 @@ CAPTIONS = {
         " the linear model still has not converged at large ratios; after 3000 steps it is"
         " unbiased. Small: standard errors. Sample noise, embedding and initial weights of a seed"
         " are the same over a map. The grid is ours [paper: not recovered]; grey: not trained at"
-        " this scale, as three hidden layers cost ten times as much. The signed form of the bias"
-        " is one of two on record (open)."
+        " this scale. The signed form of the bias is one of two on record (open)."
     ),
     "population-map": (
         "Shortcut bias of infinitely wide networks on the whole mixture, exact in time by"
@@ -65,7 +64,7 @@ CAPTIONS = {
     ),
     "architecture": (
         "Shortcut bias by architecture at ρ_s = 0.85 with its training loss. Left: ratio 4 as α ="
-        " (4, 1), 400 steps at 3·10⁻³, n = 1600 (800 for both networks of two hidden layers and"
+        " (4, 1), 400 steps at 3·10⁻³, n = 1600 (800 for ReLU of two hidden layers and"
         " tanh of three; 3000 steps where it says so). Right: under-trained, ratio 8 as α = (1,"
         " 1/8), 400 steps at 10⁻³, n = 800: here the linear model is the most biased. Bars: mean"
         " and standard error over seeds; triangles: an earlier experiment with 3 seeds. That deep"

@@ -7,7 +7,8 @@ mixture), ``sample`` (kernel regression), ``points`` (four points, and angular s
 
 The published grid, optimiser and nesting are [not recovered]; sizes are those of the spec's tables.
 At the scale ``default`` networks of more than one hidden layer, which cost ten times as much, are
-trained at fewer points of the grid; ``paper`` has all of them.
+trained at fewer points of the grid or left out, and some on half of the sample; those of one layer
+leave out small predictivities, where nothing is biased. ``paper`` has all of them.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ _CONVERGED = (
 )
 # Half of the sample of the others, as no table asks for more.
 _COARSE: dict[str, Any] = {"n": 800, "rho_s": (0.85,), "ratios": (4.0,)}
-_PLANE: dict[str, Any] = {"rho_s": (0.6, 0.7, 0.8, 0.85), "ratios": _RATIOS}
+_PLANE: dict[str, Any] = {"rho_s": (0.7, 0.8, 0.85), "ratios": _RATIOS}
 _FULL: dict[str, Any] = {"rho_s": _RHO_S, "ratios": _RATIOS}
 _EVERY_KERNEL = ("linear", "relu", "relu-bias", "relu-2", "erf-bias")
 
@@ -125,7 +126,7 @@ EXPERIMENT = Experiment(
                     **_networks(
                         {
                             "relu-3": _TABLE,
-                            **dict.fromkeys(("tanh-3", "relu-2", "tanh-2"), _COARSE),
+                            **dict.fromkeys(("tanh-3", "relu-2"), _COARSE),
                             "tanh-1": _PLANE,
                             "relu-1": _PLANE,
                             "linear-1": _TABLE,
@@ -155,14 +156,11 @@ EXPERIMENT = Experiment(
                 "smoke": _samples(
                     {"relu-bias": (0.85,)}, 1, n=40, ratios=(1.0, 4.0), num_probes=10
                 ),
-                "default": _samples(
-                    {
-                        "relu-bias": (0.7, 0.8, 0.85),
-                        **dict.fromkeys(("relu", "relu-2", "erf"), (0.85,)),
-                        "linear": _RHO_S,
-                    },
-                    3,
-                ),
+                "default": {
+                    # At this one seeds differ widely late.
+                    **_samples(dict.fromkeys(("relu-bias", "relu", "relu-2", "erf"), (0.85,)), 8),
+                    **_samples({"relu-bias": (0.7, 0.8), "linear": _RHO_S}, 3),
+                },
                 "paper": _samples(
                     dict.fromkeys(("linear", "relu", "relu-bias", "relu-2", "erf"), _RHO_S),
                     10,

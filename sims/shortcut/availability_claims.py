@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from sims.experiment import Claim, Run, StemResults
-from sims.shortcut import availability_kernel_claims
+from sims.shortcut import availability_kernel_claims, availability_point_claims
 from sims.shortcut.availability_tables import (
     NETWORK_RATIOS,
     NETWORK_RHO,
@@ -36,6 +36,7 @@ def claims(results: StemResults) -> list[Claim]:
         *_orderings(results),
         *_nesting(results),
         *availability_kernel_claims.claims(results),
+        *availability_point_claims.claims(results),
     ]
 
 

@@ -316,7 +316,6 @@ RARE = (
     "KL of mixup at most log 2 on the overlap too",
     "log odds kept within 0.999 of the distance",
     "tail of the angular series 1.96/(pi^2 N)",
-    "shortcut first iff kappa > 1.01 g",
     "margin of a network at most 0.99999 of the largest",
     "accuracies that sum to 0.97 of the majority vote's",
 )

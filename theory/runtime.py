@@ -21,13 +21,16 @@ _one_core = False
 
 
 def configure() -> None:
-    """Turn on float64 and keep compiled functions on disk between runs.
+    """Turn on float64, keep compiled functions on disk, and factorise on one thread each.
 
     Simulations name their dtypes, so that float64 being available does not change them. The
     cache lies in ``$JAX_COMPILATION_CACHE_DIR``, or else ``$XDG_CACHE_HOME/twolayer``, or else
     ``~/.cache/twolayer``; a folder that cannot be made only costs the cache.
     """
     jax.config.update("jax_enable_x64", True)
+    # Read when the first factorisation loads the library. [measured] Its threads wait in a busy loop:
+    # ten decompositions of 600 x 600 beside other work took 1 s with one thread and 6 s with two.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         base = os.environ.get("XDG_CACHE_HOME")
         folder = (Path(base) if base else Path.home() / ".cache") / "twolayer"

@@ -41,6 +41,7 @@ from theory.shortcut import (
     cues_theorems,
     gradients_robust_theorems,
     gradients_theorems,
+    gradients_unique_theorems,
 )
 
 
@@ -248,12 +249,12 @@ GRADIENTS = {
     ),
     "margin that falls with cos^2.1": largest(
         dataclasses.replace(
-            gradients_theorems.UNIQUE,
-            conclusions=functools.partial(gradients_theorems._unique, power=2.1),
+            gradients_unique_theorems.UNIQUE,
+            conclusions=functools.partial(gradients_unique_theorems._unique, power=2.1),
         )
     ),
     "gradients alike with 0.45 of the deficit's root": smallest(
-        tightened(gradients_theorems.NEAR, 0.45, "elsewhere")
+        tightened(gradients_unique_theorems.NEAR, 0.45, "elsewhere")
     ),
     "no robust affine function beyond 0.99/m": largest(
         dataclasses.replace(gradients_robust_theorems.AFFINE, hypotheses=_nearly_beyond)

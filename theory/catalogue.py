@@ -35,6 +35,7 @@ from theory.shortcut import (
     cues_theorems,
     gradients_robust_theorems,
     gradients_theorems,
+    gradients_unique_theorems,
 )
 from theory.theorem import Theorem
 
@@ -66,6 +67,7 @@ THEOREMS: dict[str, Theorem] = {
         availability_spectra_theorems,
         cues_theorems,
         gradients_theorems,
+        gradients_unique_theorems,
         gradients_robust_theorems,
     )
     for theorem in module.THEOREMS

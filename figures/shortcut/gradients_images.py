@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from figures import style
 from figures.catalogue import Absent
 from sims.experiment import Run, StemResults
-from sims.shortcut.gradients_claims import standard_error
+from sims.shortcut.gradients_image_claims import standard_error
 
 _SIGNED = Normalize(-1, 1)
 _COLORS = "RdBu_r"

@@ -15,10 +15,17 @@ import dataclasses
 from typing import Any
 
 from sims.experiment import Experiment, Study
-from sims.shortcut import gradients_blocks, gradients_claims, gradients_images, gradients_lp
+from sims.shortcut import (
+    gradients_blocks,
+    gradients_claims,
+    gradients_images,
+    gradients_lp,
+    gradients_roar,
+)
 from sims.shortcut.gradients_blocks import BlocksConfig
-from sims.shortcut.gradients_images import ImagesConfig, RoarConfig
+from sims.shortcut.gradients_images import ImagesConfig
 from sims.shortcut.gradients_lp import LpConfig
+from sims.shortcut.gradients_roar import RoarConfig
 
 Cells = dict[str, tuple[Any, int]]
 
@@ -128,14 +135,14 @@ EXPERIMENT = Experiment(
         Study(
             name="roar",
             config_type=RoarConfig,
-            simulate=gradients_images.simulate_roar,
+            simulate=gradients_roar.simulate,
             cells={
                 "smoke": {"digits/glyph/random/standard": (RoarConfig(ks=(0.1, 0.4), **_SHORT), 2)},
                 "default": _roar(5, epochs=10),
                 "paper": _roar(20, epochs=60),
             },
-            dims=gradients_images.ROAR_DIMS,
-            coords=gradients_images.coords,
+            dims=gradients_roar.DIMS,
+            coords=gradients_roar.coords,
             inputs=gradients_images.images,
         ),
         Study(

@@ -1,9 +1,8 @@
 """What the stem ``shortcut.gradients`` measured, against theory, a replication and the paper.
 
 Labels of the sources: [derived] a consequence of Theorems C1 and C2, [measured] of a replication
-on the same data, [paper] of much larger networks. What training picks is not proved, and images are
-not the theorems' data: the bands of block data are the replication's, and on images everything is
-context but that a random ranking tells nothing.
+on the same data, [paper] of much larger networks. What training picks is not proved: the bands of
+block data are the replication's.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from sims.experiment import Claim, Run, StemResults
+from sims.shortcut import gradients_image_claims
+from sims.shortcut.gradients_image_claims import standard_error
 
 # (m, init, noise, eps): ratio of the gradient at the signal to the other signal coordinates, null
 # to others, |cos|, share of top-1 and bottom-1, of the replication. None was not meaningful there.
@@ -39,8 +40,6 @@ _ROBUST_EPS, _ROBUST_COS, _ROBUST_RATIO = 0.4, 0.95, 10.0
 _STEPS, _DRAWS = 2000, 6
 # Share of the largest margin that training from a small start reaches at least.
 _TRAINED = 0.8
-# Standard errors within which a mean of few seeds must be of its expectation.
-_ERRORS = 5.0
 
 
 def claims(results: StemResults) -> list[Claim]:
@@ -50,19 +49,13 @@ def claims(results: StemResults) -> list[Claim]:
         *_blocks(results),
         *_margins(results),
         *_published(results),
-        *_images(results),
-        *_roar(results),
+        *gradients_image_claims.claims(results),
     ]
 
 
 def largest_margin(run: Run) -> float:
     """Theorem C1's margin for the number of signal coordinates of a run."""
     return 1 / (2 * np.sqrt(run.config.signal + 1))
-
-
-def standard_error(values: np.ndarray) -> np.ndarray:
-    """Of the mean over the first axis."""
-    return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
 
 # Linear programmes -------------------------------------------------------------------------------
@@ -236,71 +229,6 @@ def _published(results: StemResults) -> Iterator[Claim]:
                 measured=float((arrays["top_power"] - arrays["bottom_power"]).mean()),
                 kind="context",
             )
-
-
-# Images ------------------------------------------------------------------------------------------
-
-
-def _images(results: StemResults) -> Iterator[Claim]:
-    for label, run in _of(results, "images"):
-        if len(run.seeds) < 3:
-            continue
-        c, values = run.config, run.arrays["leakage"]
-        if c.attack == "none":
-            expected = 1.0 if c.position == "random" else 0.5
-            source = (
-                "hypothesis: about 1 where the blocks' order is random"
-                if c.position == "random"
-                else "hypothesis: below a half where the order is fixed"
-            )
-        else:
-            expected, source = 0.0, "hypothesis: less than in usual training"
-        yield Claim(
-            name=f"images, {label}: gradients in the null block over the other's, mean",
-            source=source,
-            expected=expected,
-            measured=float(values.mean()),
-            kind="context",
-            note=f"standard error {standard_error(values):.2g}; accuracy "
-            f"{run.arrays['accuracy'].mean():.3f}",
-        )
-
-
-def _roar(results: StemResults) -> Iterator[Claim]:
-    for label, run in _of(results, "roar"):
-        values = run.arrays["diffroar"]
-        if len(values) < 5:
-            continue
-        errors = standard_error(values)
-        ks = run.coords["k"]
-        if run.config.attribution == "random":
-            # Of each seed the mean over k, as one ranking serves all of them.
-            mean = values.mean(axis=1)
-            yield Claim(
-                name=f"roar, {label}: DiffROAR, mean over k and retrainings",
-                source="[derived] 0, as top and bottom are exchangeable; tolerance 5 s.e.",
-                expected=0.0,
-                tolerance=_ERRORS * float(standard_error(mean)),
-                measured=float(mean.mean()),
-            )
-        for at, k in enumerate(ks):
-            yield Claim(
-                name=f"roar, {label}: DiffROAR at k = {k:g}",
-                source=_HYPOTHESES[
-                    "random" if run.config.attribution == "random" else run.config.attack != "none"
-                ],
-                expected=0.0,
-                measured=float(values[:, at].mean()),
-                kind="context",
-                note=f"standard error {errors[at]:.2g}, {len(values)} retrainings",
-            )
-
-
-_HYPOTHESES: dict[str | bool, str] = {
-    "random": "within 2 standard errors of 0 at most k",
-    True: "hypothesis: positive",
-    False: "hypothesis: below .1 in size, or negative, at small k",
-}
 
 
 # Helpers -----------------------------------------------------------------------------------------

@@ -1,14 +1,9 @@
-r"""Studies ``images`` and ``roar``: gradients on images of two blocks, one of which has a label.
+r"""Study ``images``: gradients on images of two blocks, one of which has a label.
 
 An image is a block with a digit above or below one without a label: a fixed glyph, or another image
 with its pixels in random order. The block with the digit is on top in half of the images, or in
 all. A perceptron is trained as usual, or against l_2 or l_inf attacks. How large are the gradients
-of the winning logit in the block without a label? And how much of the label is left in the pixels
-of largest, and of smallest, gradient (DiffROAR)?
-
-Which pixels are kept is itself a message about the label, as far as kept pixels differ from masked
-ones: networks retrained on the mask alone are nearly as good as on the pixels [measured]. DiffROAR
-of robust training is therefore larger where the glyph is inset, and its edge as black as the mask.
+of the winning logit in the block without a label?
 
 Stand-ins for the published BlockMNIST [paper], with the digits of scikit-learn (16 x 8) and
 Fashion-MNIST (56 x 28), and much smaller networks.
@@ -33,7 +28,6 @@ from theory.shortcut import gradients
 ATTACKS = ("none", "l2", "linf")
 NULLS = ("glyph", "inset", "permuted")
 POSITIONS = ("random", "top")
-ATTRIBUTIONS = ("gradient", "random")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,25 +73,6 @@ class ImagesConfig:
             )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RoarConfig(ImagesConfig):
-    """As :class:`ImagesConfig`; then retrainings on parts of the pixels, for every share of ``ks``.
-
-    The ranking is that of the gradients of the trained network, or a random one.
-    """
-
-    attribution: str = traced("gradient", ATTRIBUTIONS)
-    ks: tuple[float, ...] = traced((0.05, 0.1, 0.2, 0.4, 0.6))
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        arguments.choice("attribution", self.attribution, ATTRIBUTIONS)
-        if not self.ks:
-            raise ValueError("ks must hold at least one value.")
-        for value in self.ks:
-            arguments.number("ks", value, low=0.0, high=1.0, open_low=True)
-
-
 _PICTURE = ("picture", "row", "column")
 DIMS: dict[str, tuple[str, ...]] = {
     "accuracy": (),
@@ -107,11 +82,6 @@ DIMS: dict[str, tuple[str, ...]] = {
     "gradient": _PICTURE,
     "on_top": ("picture",),
 }
-ROAR_DIMS = {
-    "accuracy": (),
-    "diffroar": ("k",),
-    "signal_share": ("k",),
-}
 
 
 def coords(config: ImagesConfig) -> dict[str, list]:
@@ -120,7 +90,6 @@ def coords(config: ImagesConfig) -> dict[str, list]:
         "picture": list(range(config.pictures)),
         "row": list(range(2 * config.side)),
         "column": list(range(config.side)),
-        **({"k": list(config.ks)} if isinstance(config, RoarConfig) else {}),
     }
 
 
@@ -175,17 +144,17 @@ def simulate(key: Array, config: ImagesConfig, inputs: dict[str, Array]) -> dict
       block with the label is the upper one.
     """
     key_blocks, key_fit = jax.random.split(key)
-    x, signal = _blocks(key_blocks, config, inputs["x"])
+    x, signal = blocks(key_blocks, config, inputs["x"])
     y = inputs["y"]
-    n = _num_train(x)
-    net = _network(config)
-    params = _fit(key_fit, config, net, x[:n], y[:n], attacked=True)
+    n = num_train(x)
+    net = network(config)
+    params = fit(key_fit, config, net, x[:n], y[:n], attacked=True)
     test_x, test_y = x[n:], y[n:]
-    g = _attribution(net, params, test_x)
+    g = attribution(net, params, test_x)
     leakage, larger = gradients.block_leakage(g, signal[n:])
     shape = (config.pictures, 2 * config.side, config.side)
     return {
-        "accuracy": _accuracy(net, params, test_x, test_y),
+        "accuracy": accuracy(net, params, test_x, test_y),
         "leakage": leakage,
         "null_larger": larger,
         "picture": test_x[: config.pictures].reshape(shape),
@@ -194,44 +163,11 @@ def simulate(key: Array, config: ImagesConfig, inputs: dict[str, Array]) -> dict
     }
 
 
-def simulate_roar(key: Array, config: RoarConfig, inputs: dict[str, Array]) -> dict[str, Array]:
-    """Train in float32, rank pixels, retrain on parts of them without attack.
-
-    - ``accuracy``: of the first training, on test images;
-    - ``diffroar``: accuracy of networks retrained on the top of the ranking less that on its
-      bottom (:func:`theory.shortcut.gradients.diffroar`);
-    - ``signal_share``: share of the kept top pixels that are in the block with the label.
-    """
-    key_blocks, key_fit, key_rank, key_again = jax.random.split(key, 4)
-    x, signal = _blocks(key_blocks, config, inputs["x"])
-    y, n, net = inputs["y"], _num_train(x), _network(config)
-    params = _fit(key_fit, config, net, x[:n], y[:n], attacked=True)
-    is_random = word_index(config, "attribution") == ATTRIBUTIONS.index("random")
-    g = jnp.where(
-        is_random, jax.random.normal(key_rank, x.shape, x.dtype), _attribution(net, params, x)
-    )
-
-    def train_eval(x: Array, y: Array, key: Array) -> Array:
-        again = _fit(key, config, net, x[:n], y[:n], attacked=False)
-        return _accuracy(net, again, x[n:], y[n:])
-
-    def share(k: Array) -> Array:
-        kept = gradients.keep_top(jnp.ones_like(x), g, k)
-        return jnp.sum(jnp.where(signal, kept, 0)) / jnp.sum(kept)
-
-    ks = jnp.asarray(config.ks, x.dtype)
-    return {
-        "accuracy": _accuracy(net, params, x[n:], y[n:]),
-        "diffroar": gradients.diffroar(train_eval, x, g, y, ks, key_again),
-        "signal_share": jax.lax.map(share, ks),
-    }
-
-
-def _num_train(x: Array) -> int:
+def num_train(x: Array) -> int:
     return round(0.7 * x.shape[0])
 
 
-def _blocks(key: Array, config: ImagesConfig, x: Array) -> tuple[Array, Array]:
+def blocks(key: Array, config: ImagesConfig, x: Array) -> tuple[Array, Array]:
     """Rows of two blocks each, and which pixels belong to the block with the label."""
     key_other, key_order, key_side = jax.random.split(key, 3)
     n, pixels = x.shape
@@ -251,12 +187,12 @@ def _blocks(key: Array, config: ImagesConfig, x: Array) -> tuple[Array, Array]:
     return both, upper == on_top
 
 
-def _network(config: ImagesConfig) -> models.Flat:
+def network(config: ImagesConfig) -> models.Flat:
     net = models.MLP((config.hidden,), len(config.classes))
     return models.flatten(net, (2 * config.side**2,))
 
 
-def _fit(
+def fit(
     key: Array, config: ImagesConfig, net: models.Flat, x: Array, y: Array, *, attacked: bool
 ) -> Array:
     key_net, key_batches = jax.random.split(key)
@@ -300,10 +236,10 @@ def _attacked(config: ImagesConfig, net: models.Flat, params: Any, x: Array, y: 
     return jax.lax.stop_gradient(jax.lax.cond(config.attack_steps > 0, move, lambda: x))
 
 
-def _attribution(net: models.Flat, params: Array, x: Array) -> Array:
+def attribution(net: models.Flat, params: Array, x: Array) -> Array:
     """Gradients of the winning logit."""
     return gradients.input_gradient(lambda row: jnp.max(net.apply(params, row[None])[0]), x)
 
 
-def _accuracy(net: models.Flat, params: Array, x: Array, y: Array) -> Array:
+def accuracy(net: models.Flat, params: Array, x: Array, y: Array) -> Array:
     return jnp.mean(jnp.argmax(net.apply(params, x), axis=1) == y, dtype=x.dtype)

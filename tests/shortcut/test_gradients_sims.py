@@ -16,8 +16,9 @@ from sims.shortcut import (
     gradients_lp,
 )
 from sims.shortcut.gradients_blocks import BlocksConfig
-from sims.shortcut.gradients_images import ImagesConfig, RoarConfig
+from sims.shortcut.gradients_images import ImagesConfig
 from sims.shortcut.gradients_lp import LpConfig
+from sims.shortcut.gradients_roar import RoarConfig
 from tests import figure_checks
 from theory.shortcut import gradients_margin
 
@@ -170,7 +171,7 @@ def test_the_glyph_is_an_outline_with_a_cross():
 def test_images_have_one_block_with_the_label(null, position):
     config = ImagesConfig(null=null, position=position)
     x = jnp.asarray(gradients_images.images(config).arrays["x"][:300])
-    blocks = jax.jit(lambda key, x: gradients_images._blocks(key, config, x))
+    blocks = jax.jit(lambda key, x: gradients_images.blocks(key, config, x))
     both, signal = map(np.asarray, blocks(jax.random.key(2), x))
     x = np.asarray(x)
     np.testing.assert_array_equal(both[signal].reshape(300, 64), x)

@@ -28,7 +28,7 @@ def configure() -> None:
     ``~/.cache/twolayer``; a folder that cannot be made only costs the cache.
     """
     jax.config.update("jax_enable_x64", True)
-    # Read when the first factorisation loads the library. [measured] Its threads wait in a busy loop:
+    # Read by the first factorisation. [measured] Threads of the library wait in a busy loop:
     # ten decompositions of 600 x 600 beside other work took 1 s with one thread and 6 s with two.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):

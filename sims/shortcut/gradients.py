@@ -109,11 +109,14 @@ def _fashion(seeds: int, positions: tuple[str, ...], **changes: Any) -> Cells:
     }
 
 
-def _roar(seeds: int, **changes: Any) -> Cells:
+def _roar(seeds: int, trainings: tuple[str, ...], **changes: Any) -> Cells:
     return {
         **{
-            f"digits/glyph/random/{training}": (RoarConfig(**{**attack, **changes}), seeds)
-            for training, attack in _TRAININGS.items()
+            f"digits/glyph/random/{training}": (
+                RoarConfig(**{**_TRAININGS[training], **changes}),
+                seeds,
+            )
+            for training in trainings
         },
         "digits/inset/random/l2": (
             RoarConfig(null="inset", **{**_TRAININGS["l2"], **changes}),
@@ -138,8 +141,8 @@ EXPERIMENT = Experiment(
             simulate=gradients_roar.simulate,
             cells={
                 "smoke": {"digits/glyph/random/standard": (RoarConfig(ks=(0.1, 0.4), **_SHORT), 2)},
-                "default": _roar(5, epochs=10),
-                "paper": _roar(20, epochs=60),
+                "default": _roar(5, ("l2", "standard"), epochs=10),
+                "paper": _roar(20, tuple(_TRAININGS), epochs=60),
             },
             dims=gradients_roar.DIMS,
             coords=gradients_roar.coords,

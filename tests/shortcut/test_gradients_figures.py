@@ -83,7 +83,7 @@ def test_diffroar_and_leakage_show_means_and_the_control():
     results = made_up("default")
     figure = figures.FIGURES["diffroar"](results)
     words = legend(figure)
-    assert {"usual training", "random ranking (control)"} <= set(words) and len(words) == 5
+    assert {"usual training", "random ranking (control)"} <= set(words) and len(words) == 4
     run = results["roar", "digits/glyph/random/random ranking"]
     grey = [
         line for line in figure.axes[0].lines

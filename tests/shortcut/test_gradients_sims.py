@@ -325,7 +325,7 @@ def test_what_is_not_proved_of_images_is_context():
     found = verdicts(as_expected())
     images = [held for name, held in found.items() if name.startswith("images")]
     curves = [held for name, held in found.items() if "DiffROAR at k" in name]
-    assert len(images) >= 9 and len(curves) == 25 and set(images + curves) == {None}
+    assert len(images) >= 9 and len(curves) == 20 and set(images + curves) == {None}
     assert found["blocks, init=1: normalised margin at the end over gamma*, least"] is None
     short = figure_checks.made_up(gradients.EXPERIMENT, "smoke")
     assert all(name.startswith("lp") for name in verdicts(short))

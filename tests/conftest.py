@@ -12,6 +12,7 @@ from theory import runtime
 
 install_import_hook("theory", "beartype.beartype")
 
+runtime.single_threaded()
 runtime.configure()
 
 import jax  # noqa: E402

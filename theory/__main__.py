@@ -65,6 +65,7 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
     _check(options)
     if options.certified:
         balls.pi()  # says so now if the optional package is missing
+    runtime.single_threaded()
     runtime.configure()
     width = max(len(theorem.name) for theorem in theorems)
     print(
@@ -145,6 +146,7 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
     _check(options)
     if options.save is not None:
         _check_folder("--save", options.save)
+    runtime.single_threaded()
     runtime.configure()
     width = max(len(theorem.name) for theorem in theorems)
     print(

@@ -110,7 +110,7 @@ EXPERIMENT = Experiment(
                         2,
                     )
                 },
-                "default": _solutions(6),
+                "default": _solutions(4),
                 "paper": _paper_solutions(),
             },
             dims=cues_solutions.DIMS,

@@ -67,7 +67,8 @@ def test_selection():
     chosen = catalogue.select(["wide.width", "perturbation.wide.direction", "wide.width"])
     assert [statement.name for statement in chosen] == ["wide.width", "wide.direction"]
     with pytest.raises(
-        ValueError, match="NAME must be one of perturbation, mixup, shortcut, wide, .*, wide.eff.*'wid'"
+        ValueError,
+        match="NAME must be one of perturbation, mixup, shortcut, wide, .*, wide.eff.*'wid'",
     ):
         catalogue.select(["wide", "wid"])
 

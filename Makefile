@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 SCALE ?= default
 RESULTS ?= results
 OUT ?= figures/out
+# pip would compile to bytecode on one core, which takes as long as all else that it does.
+INSTALL = $(BIN)/pip install -q --no-compile -c constraints.txt -e
+BYTECODE = $(BIN)/python -m compileall -q -j 0 $(VENV)/lib
 THEORY := $(shell find theory -name '*.py')
 
 .PHONY: reproduce test test-all lint typecheck bench verify falsify clean
@@ -53,13 +56,16 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install -q -c constraints.txt -e .
+	$(INSTALL) .
+	$(BYTECODE)
 	touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	$(INSTALL) '.[test]'
+	$(BYTECODE)
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	$(INSTALL) '.[dev]'
+	$(BYTECODE)
 	touch $@

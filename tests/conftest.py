@@ -29,6 +29,16 @@ settings.register_profile(
 settings.load_profile("twolayer")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def programs_of_one_module():
+    """Compiled programs go when their module is done: thousands of them use up a process's maps.
+
+    [measured] The compiler then ends the process with a segmentation fault.
+    """
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def rejects():
     """``with rejects("words"):`` the block must raise a ValueError that holds these words.

@@ -94,7 +94,11 @@ def test_flatness_is_the_geometric_mean_over_seeds():
 
 
 def test_solutions_that_were_not_accepted_say_so():
-    results = figure_checks.made_up(EXPERIMENT, "default")
+    def reject_one(study, coords, arrays):
+        if study == "solution" and arrays:
+            arrays["accepted"][0] = 0
+
+    results = figure_checks.made_up(EXPERIMENT, "default", reject_one)
     words = legend(figures.FIGURES["flatness"](results))
     assert any("shape solutions (not accepted)" in word for word in words)
     titles = [axes.get_title() for axes in figures.FIGURES["rerun"](results).axes]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from figures import catalogue
 from sims.experiment import Run, StemResults
 
 
@@ -43,6 +44,18 @@ def made_up(experiment, scale, adjust=lambda study, coords, arrays: None):
             study.name, label, config, tuple(range(seeds)), arrays, dims, coords, [{}] * seeds
         )
     return StemResults(experiment.stem, scale, runs)
+
+
+def drawn(figures, results, without_legend=()):
+    """Names of the figures that the results have cells for, each checked; the others say so."""
+    names = []
+    for name, draw in figures.FIGURES.items():
+        try:
+            check(draw(results), legend=name not in without_legend)
+            names.append(name)
+        except catalogue.Absent as reason:
+            assert f"scale {results.scale}" in str(reason)
+    return names
 
 
 def legend(figure):

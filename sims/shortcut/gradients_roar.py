@@ -2,9 +2,8 @@ r"""Study ``roar``: how much of the label is left in the pixels of largest, and 
 
 Networks are trained anew on block images of :mod:`sims.shortcut.gradients_images` of which only a
 share of the pixels is kept (DiffROAR). Which pixels are kept is itself a message about the label,
-as far as kept pixels differ from masked ones: networks retrained on the mask alone are nearly as
-good as on the pixels [measured]. DiffROAR of robust training is therefore larger where the glyph is
-inset, and its edge as black as the mask.
+as far as kept pixels differ from masked ones: the cells of the default scale come with a glyph that
+reaches the edge and with one that is inset, whose edge is as black as the mask.
 """
 
 from __future__ import annotations

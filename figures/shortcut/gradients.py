@@ -55,9 +55,9 @@ CAPTIONS = {
         " retrained; dots: seeds), digits with a glyph as null block, position random. A random"
         " ranking has expectation 0 exactly [derived]. Gradients of usual training tell as little;"
         " those of robust training rank what is discriminative first. How much depends on the null"
-        " block: where the glyph reaches the edge, which of its pixels are kept shows, and this"
-        " alone tells the label at the bottom of the ranking too; inset by a pixel, the edge is as"
-        " black as what is masked [measured; hypotheses, not gated]. Right: share of the top"
+        " block: where the glyph reaches the edge, which of its pixels are kept shows, and may"
+        " itself tell the label, at the bottom of the ranking too; inset by a pixel, the edge is"
+        " as black as what is masked [measured; hypotheses, not gated]. Right: share of the top"
         " pixels that are in the block with the label."
     ),
 }

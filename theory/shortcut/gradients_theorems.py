@@ -6,6 +6,7 @@ points, and networks near the optimal one.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
@@ -181,6 +182,15 @@ _DUAL = (
     "in null blocks, symmetric and the same for all (j, y)."
 )
 
+
+def _wrong(bias: bool, constant: str) -> dict[str, Control]:
+    wrong = functools.partial(_margin, bias=bias)
+    return {
+        "noise of every point's own": Control(conclusions=functools.partial(wrong, own=True)),
+        constant: Control(conclusions=functools.partial(wrong, more=1)),
+    }
+
+
 MARGIN = Theorem(
     name="gradients.max_margin",
     statement=f"{_VALUE}(1, 1_m u/sqrt(m + 1), 1/sqrt(m + 1))/sqrt 2 and its mirror image, with "
@@ -191,34 +201,17 @@ MARGIN = Theorem(
     sample=sample,
     conclusions=functools.partial(_margin, bias=True),
     free=("u_raw", "noise_raw", "neurons_raw"),
-    controls={
-        "noise of every point's own": Control(
-            conclusions=functools.partial(_margin, bias=True, own=True)
-        ),
-        "sqrt(m + 2) for sqrt(m + 1)": Control(
-            conclusions=functools.partial(_margin, bias=True, more=1)
-        ),
-    },
+    controls=_wrong(True, "sqrt(m + 2) for sqrt(m + 1)"),
 )
 
-BIAS_FREE = Theorem(
+BIAS_FREE = dataclasses.replace(
+    MARGIN,
     name="gradients.bias_free",
     statement=f"{_VALUE}(1, 1_m u/sqrt m, 0)/sqrt 2 and its mirror image, with gamma* = "
     f"1/(4 sqrt m) for networks without biases{_DUAL}",
     source="[derived] Theorem C1, bias-free networks",
-    sizes=SIZES,
-    knobs=KNOBS,
-    sample=sample,
     conclusions=functools.partial(_margin, bias=False),
-    free=("u_raw", "noise_raw", "neurons_raw"),
-    controls={
-        "noise of every point's own": Control(
-            conclusions=functools.partial(_margin, bias=False, own=True)
-        ),
-        "sqrt(m + 1) for sqrt m": Control(
-            conclusions=functools.partial(_margin, bias=False, more=1)
-        ),
-    },
+    controls=_wrong(False, "sqrt(m + 1) for sqrt m"),
 )
 
 

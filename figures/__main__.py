@@ -1,4 +1,4 @@
-"""The command ``python -m figures``: draw the figures of stems, or write the report page."""
+"""The command ``python -m figures``: draw figures, write the report page or the paper's numbers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; wrong input ends it with one line and exit status 2."""
     parser = _Parser(
         prog="python -m figures",
-        usage="%(prog)s [report] [STEM ...] [options]",
+        usage="%(prog)s [report] [STEM ...] [options] | %(prog)s numbers [options]",
         description="Draw figures from stored results; with the word report, also write one HTML "
-        "page of figures, claims, theorem verdicts and provenance.",
+        "page of figures, claims, theorem verdicts and provenance; with the word numbers, write "
+        "instead, of all stems, what the paper states, as LaTeX macros and tables.",
     )
     parser.add_argument(
         "stems", nargs="*", metavar="STEM", help=f"of {', '.join(catalogue.STEMS)}; default: all"
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_intermixed_args(arguments)
     with_report = given.stems[:1] == ["report"]
     try:
+        if given.stems[:1] == ["numbers"]:
+            _numbers(given)
+            return
         drawn = drawing.draw_all(given.stems[with_report:], given.scale, given.results, given.out)
         page, summary = None, ""
         if with_report:
@@ -45,6 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(drawing.table(drawn))
     if page is not None:
         print(f"\n{summary}\nreport in {page}")
+
+
+def _numbers(given: argparse.Namespace) -> None:
+    from figures import numbers
+    from sims import experiment
+
+    if given.stems[1:]:
+        raise ValueError(f"numbers is about all stems; got {', '.join(given.stems[1:])}.")
+    stems = [experiment.load(stem, given.scale, given.results) for stem in catalogue.STEMS]
+    written = numbers.write(stems, given.results, given.out)
+    for line in written.missing:
+        print(f"left out: {line}")
+    print(f"{written.macros} numbers in {written.path}")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import base64
-import html
-import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from figures import style
+from figures import page, records, style
 from figures.drawing import Drawn, Stem
+from figures.judged import WORDS, speed_word, word
+from figures.page import table, text, verdict
 from sims import catalogue
 from sims.experiment import Claim, StemResults
 
+if TYPE_CHECKING:
+    from figures.records import Records
+
 NAME = "report.html"
-THEOREMS = "theorems.json"
-_COLORS = {"held": "good", "HELD": "good", "not held": "bad", "context": "plain"}
-_CSS = """
-body { font-family: system-ui, sans-serif; line-height: 1.45; color: #1b1b1b; background: #fff;
-  max-width: 62rem; margin: 0 auto; padding: 1rem; }
-h1, h2, h3 { line-height: 1.2; }
-h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
-figure { margin: 1.5rem 0; break-inside: avoid; }
-img { max-width: 100%; height: auto; }
-figcaption, small, .note { color: #444; font-size: .9rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .6rem; border-bottom: 1px solid #ddd;
-  overflow-wrap: break-word; min-width: 3.5rem; }
-th { white-space: nowrap; }
-td:nth-child(2) { min-width: 9rem; }
-tr { break-inside: avoid; }
-.good { color: #00664b; font-weight: 600; }
-.bad { color: #b3261e; font-weight: 600; }
-.plain { color: #595959; }
-@media print { body { max-width: none; padding: 0; } .scroll { overflow: visible; } }
-"""
 
 
 def write(stems: Sequence[Stem], results: str | Path, out: str | Path) -> Path:
@@ -46,14 +27,14 @@ def write(stems: Sequence[Stem], results: str | Path, out: str | Path) -> Path:
 
     Args:
       stems: what was drawn, with the results it was drawn from.
-      results: root folder of the results; the verdicts of ``python -m theory verify --json`` are
-        shown if it holds them as ``theorems.json``.
+      results: root folder of the results; verdicts on theorems, attacks and comparisons of speed
+        are shown if it holds them, see :mod:`figures.records`.
       out: root folder of the figures, to which the page links.
 
     Raises:
-      ValueError: if the file of verdicts is not what that command writes.
+      ValueError: if a file of those is not what its command writes.
     """
-    verdicts = _verdicts(Path(results) / THEOREMS)
+    stored = records.read(results)
     claims = [catalogue.get(stem.results.stem).claims(stem.results) for stem in stems]
     body = [
         "<h1>twolayer: report</h1>",
@@ -64,17 +45,25 @@ def write(stems: Sequence[Stem], results: str | Path, out: str | Path) -> Path:
     ]
     for stem, about in zip(stems, claims, strict=True):
         body += [_stem(stem, about, Path(out))]
-    if verdicts:
-        body += ["<h2>Theorems on random instances</h2>", _theorems(verdicts)]
-    page = (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>twolayer: report</title>\n<style>{_CSS}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + "\n</body>\n</html>\n"
-    )
+    if stored.theorems:
+        body += [
+            '<h2 id="theorems">Theorems on random instances</h2>',
+            "<p>Violations: found of allowed, which is more than 0 only for statements with"
+            " probability. Worst slack: right less left side, relative to the larger. Tightness:"
+            " median over instances of the largest left over right side. Controls: planted errors"
+            " that were caught, listed below each statement with the share of instances on which"
+            " they show. Attack: a search for a counterexample; closest is the largest left over"
+            " right side that it reached inside the hypotheses.</p>",
+            _theorems(stored),
+        ]
+    if stored.bench:
+        body += ['<h2 id="speed">Speed against straightforward implementations</h2>']
+        body += [_bench(stored)]
+    if stored.stale:
+        files = " and ".join(stored.stale)
+        body.append(f'<p class="note">Computed by other code than is here now: {text(files)}.</p>')
     path = Path(out) / NAME
-    style.replace(path, page.encode())
+    style.replace(path, page.render("twolayer: report", body).encode())
     return path
 
 
@@ -82,11 +71,11 @@ def summary(stems: Sequence[Stem]) -> str:
     """A row a stem: claims held, not held and for context, figures, seconds of its simulations."""
     rows: list[tuple[str, ...]] = [("stem", "held", "not held", "context", "figures", "seconds")]
     for stem in stems:
-        words = [_word(claim) for claim in catalogue.get(stem.results.stem).claims(stem.results)]
+        words = [word(claim) for claim in catalogue.get(stem.results.stem).claims(stem.results)]
         sidecars = [sidecar for run in stem.results.values() for sidecar in run.sidecars]
         seconds = sum(sidecar["seconds"] for sidecar in sidecars)
         drawn = sum(figure.png is not None for figure in stem.figures)
-        counts = [str(words.count(word)) for word in ("held", "not held", "context")]
+        counts = [str(words.count(each)) for each in WORDS]
         rows.append((stem.results.stem, *counts, str(drawn), f"{seconds:.0f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     return "\n".join(
@@ -104,25 +93,25 @@ def _overview(stems: Sequence[Stem], claims: Sequence[list[Claim]]) -> str:
     rows = []
     for stem, about in zip(stems, claims, strict=True):
         name = stem.results.stem
-        words = [_word(claim) for claim in about]
+        words = [word(claim) for claim in about]
         drawn = sum(figure.png is not None for figure in stem.figures)
         rows.append(
             [
-                f'<a href="#{quote(name)}">{_text(name)}</a>',
-                _text(catalogue.get(name).title),
-                _text(stem.results.scale),
-                *(str(words.count(word)) for word in ("held", "not held", "context")),
+                f'<a href="#{quote(name)}">{text(name)}</a>',
+                text(catalogue.get(name).title),
+                text(stem.results.scale),
+                *(str(words.count(each)) for each in WORDS),
                 f"{drawn} of {len(stem.figures)}",
             ]
         )
-    return _table(["stem", "about", "scale", "held", "not held", "context", "figures"], rows)
+    return table(["stem", "about", "scale", "held", "not held", "context", "figures"], rows)
 
 
 def _stem(stem: Stem, claims: list[Claim], out: Path) -> str:
     results = stem.results
     parts = [
-        f'<h2 id="{quote(results.stem)}">{_text(results.stem)}</h2>',
-        f"<p>{_text(catalogue.get(results.stem).title)}.</p>",
+        f'<h2 id="{quote(results.stem)}">{text(results.stem)}</h2>',
+        f"<p>{text(catalogue.get(results.stem).title)}.</p>",
         "<h3>Claims</h3>",
         _claims(claims),
         "<h3>Figures</h3>",
@@ -130,7 +119,7 @@ def _stem(stem: Stem, claims: list[Claim], out: Path) -> str:
     ]
     left_out = [drawn for drawn in stem.figures if drawn.png is None]
     if left_out:
-        items = (f"<li>{_text(each.name)}: {_text(each.left_out)}</li>" for each in left_out)
+        items = (f"<li>{text(each.name)}: {text(each.left_out)}</li>" for each in left_out)
         parts.append(f'<p class="note">Left out:</p>\n<ul class="note">{"".join(items)}</ul>')
     return "\n".join([*parts, "<h3>Provenance</h3>", _provenance(results)])
 
@@ -141,9 +130,9 @@ def _figure(drawn: Drawn, out: Path) -> str:
     width, _ = struct.unpack(">II", payload[16:24])  # pixels, from the header of the PNG
     link = quote(drawn.pdf.relative_to(out).as_posix())
     return (
-        f'<figure>\n<img width="{width * 7 // 10}" alt="{_text(drawn.name)}" '
+        f'<figure>\n<img width="{width * 7 // 10}" alt="{text(drawn.name)}" '
         f'src="data:image/png;base64,{base64.b64encode(payload).decode()}">\n'
-        f"<figcaption><b>{_text(drawn.name)}.</b> {_text(drawn.caption)} "
+        f"<figcaption><b>{text(drawn.name)}.</b> {text(drawn.caption)} "
         f'<a href="{link}">PDF</a></figcaption>\n</figure>'
     )
 
@@ -153,20 +142,16 @@ def _claims(claims: Sequence[Claim]) -> str:
         return '<p class="note">This scale has no cells that a claim is about.</p>'
     rows = [
         [
-            _verdict(_word(claim)),
-            _text(claim.name),
-            _text(_expected(claim)),
-            _text(f"{claim.measured:.4g}"),
-            _text(claim.source),
-            _text(claim.note),
+            verdict(word(claim)),
+            text(claim.name),
+            text(_expected(claim)),
+            text(f"{claim.measured:.4g}"),
+            text(claim.source),
+            text(claim.note),
         ]
         for claim in claims
     ]
-    return _table(["verdict", "claim", "expected", "measured", "source", "note"], rows)
-
-
-def _word(claim: Claim) -> str:
-    return {True: "held", False: "not held", None: "context"}[claim.held]
+    return table(["verdict", "claim", "expected", "measured", "source", "note"], rows)
 
 
 def _expected(claim: Claim) -> str:
@@ -179,41 +164,62 @@ def _expected(claim: Claim) -> str:
     return f"{sign} {value}" + (f" {slack} {tolerance}" if claim.tolerance else "")
 
 
-def _theorems(verdicts: list[dict[str, Any]]) -> str:
+def _theorems(stored: Records) -> str:
     rows = []
-    for row in verdicts:
+    for name, row in stored.theorems.items():
         tightness = row["tightness"]
+        attack = stored.attacks.get(name)
         rows.append(
             [
-                _verdict(row["status"]),
-                f"{_text(row['name'])}<br><small>{_text(row['statement'])}</small>",
-                _text(row["instances"]),
-                _text(row["vacuous"]),
-                _text(f"{row['violations']} of {row['allowed']}"),
-                "–" if tightness is None else f"{tightness:.3g}",
-                _text(f"{len(row['controls']) - len(row['missed'])} of {len(row['controls'])}"),
-                _text(row["source"]),
+                verdict(row["status"]),
+                f"{text(name)} {text(row['source'])}<small>{text(row['statement'])}</small>"
+                f"{_controls(row)}",
+                text(row["instances"]),
+                text(row["vacuous"]),
+                text(f"{row['violations']} of {row['allowed']}"),
+                _number(row["worst_slack"]),
+                _number(tightness),
+                text(f"{len(row['controls']) - len(row['missed'])} of {len(row['controls'])}"),
+                _attack(attack) if attack else "–",
             ]
         )
-    heads = ["verdict", "theorem", "instances", "vacuous", "violations of allowed", "tightness"]
-    return _table([*heads, "controls caught", "source"], rows)
+    heads = ["verdict", "theorem", "instances", "vacuous", "violations", "worst slack"]
+    return table([*heads, "tightness", "controls", "attack"], rows)
 
 
-def _verdicts(path: Path) -> list[dict[str, Any]]:
-    """Rows that the theory command wrote, or none if it has not."""
-    keys = {"name", "source", "statement", "status", "instances", "vacuous", "violations"}
-    keys |= {"allowed", "tightness", "controls", "missed"}
-    try:
-        rows = json.loads(path.read_text())
-    except FileNotFoundError:
-        return []
-    except ValueError as error:
-        raise ValueError(f"{path} must hold JSON: {error}.") from error
-    if not isinstance(rows, list) or not all(
-        isinstance(row, dict) and keys <= set(row) for row in rows
-    ):
-        raise ValueError(f"{path} must be written by python -m theory verify --json {path}.")
-    return rows
+def _controls(row: dict[str, Any]) -> str:
+    """The planted errors, and on which share of the instances each was caught."""
+    each = (f"{name} ({100 * share:.0f} %)" for name, share in row["controls"].items())
+    return f"<small>Caught: {text(', '.join(each))}.</small>"
+
+
+def _attack(row: dict[str, Any]) -> str:
+    found = verdict("COUNTEREXAMPLE" if row["falsified"] else "none found")
+    closest = f"<small>closest {_number(row['closest'])}</small>"
+    return f"{found}<small>{text(row['steps'])} steps</small>{closest}"
+
+
+def _bench(stored: Records) -> str:
+    rows = []
+    for name, row in stored.bench.items():
+        required = row["required_ratio"]
+        rows.append(
+            [
+                "–" if required is None else verdict(speed_word(row)),
+                f"{text(name)}<small>{text(row['what'])}</small>",
+                _number(row["reference_seconds"]),
+                _number(row["seconds"]),
+                _number(row["ratio"]),
+                _number(required),
+                text(row["not_judged"] or row["note"]),
+            ]
+        )
+    heads = ["verdict", "comparison", "reference, s", "ours, s", "ratio", "demanded", "note"]
+    return table(heads, rows)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else text(f"{value:.3g}")
 
 
 def _provenance(results: StemResults) -> str:
@@ -236,26 +242,7 @@ def _provenance(results: StemResults) -> str:
         "machine": {f"{each['backend']}: {each['device']}" for each in sidecars},
         "data": data or ["synthetic only"],
     }
-    return _table(
+    return table(
         ["what", "from the stored cells"],
-        [[_text(name), "<br>".join(map(_text, sorted(each)))] for name, each in facts.items()],
+        [[text(name), "<br>".join(map(text, sorted(each)))] for name, each in facts.items()],
     )
-
-
-def _verdict(word: str) -> str:
-    return f'<span class="{_COLORS.get(word, "bad")}">{_text(word)}</span>'
-
-
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table of cells that are HTML already."""
-    head = "".join(f"<th>{_text(each)}</th>" for each in heads)
-    lines = ("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
-        + "\n".join(lines)
-        + "\n</tbody>\n</table></div>"
-    )
-
-
-def _text(value: Any) -> str:
-    return html.escape(str(value))

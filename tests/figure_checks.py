@@ -1,5 +1,7 @@
 """What every figure must satisfy, and results of the right shapes to draw without simulating."""
 
+import warnings
+
 import numpy as np
 
 from figures import catalogue
@@ -8,7 +10,9 @@ from sims.experiment import Run, StemResults
 
 def check(figure, legend=True):
     """Axes are named, there is a legend where one is needed, and nothing is cut off."""
-    figure.draw_without_rendering()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # a layout that did not fit, a missing glyph
+        figure.draw_without_rendering()
     legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
     assert not legend or any(box and box.get_texts() for box in legends)
     for axes in figure.axes:

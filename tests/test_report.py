@@ -5,12 +5,14 @@ import dataclasses
 import html.parser
 import json
 import re
+import shutil
 
 import pytest
 
 from figures import draw_all, report
 from sims import catalogue, runner
 from sims.experiment import Claim
+from theory import runtime
 
 VOID = {"meta", "img", "br"}
 VERDICT = {
@@ -22,9 +24,35 @@ VERDICT = {
     "vacuous": 0,
     "violations": 0,
     "allowed": 2,
+    "worst_slack": 0.25,
     "tightness": None,
-    "controls": {"no bias": True},
-    "missed": [],
+    "controls": {"no bias": 0.5, "one & two": 1.0},
+    "missed": ["no bias"],
+    "seed": 0,
+    "code": "of another day",
+}
+ATTACK = {
+    "name": "wide.width",
+    "source": "[derived] <W>",
+    "statement": "|K_m - K| <= radius & more",
+    "falsified": False,
+    "restarts": 32,
+    "steps": 640,
+    "slack": 0.1,
+    "closest": 0.875,
+    "seed": 0,
+    "code": "of another day",
+}
+SPEED = {
+    "name": "decision map",
+    "what": "400 x 400 points",
+    "reference_seconds": 20.0,
+    "seconds": 0.5,
+    "ratio": 40.0,
+    "required_ratio": 30.0,
+    "met": True,
+    "not_judged": "",
+    "note": "scaled",
 }
 CLAIMS = [
     Claim("close <script>", "[derived] B4", 1.0, 1.01, tolerance=0.05, note="a & b"),
@@ -48,6 +76,9 @@ def page(drawn, tmp_path, monkeypatch):
     experiment = dataclasses.replace(catalogue.get("perturbation.wide"), claims=lambda _: CLAIMS)
     monkeypatch.setattr(catalogue, "get", lambda stem: experiment)
     (tmp_path / "theorems.json").write_text(json.dumps([VERDICT]))
+    (tmp_path / "attacks.json").write_text(json.dumps([ATTACK]))
+    bench = {"machine": {}, "code": runtime.source_digest("theory", "sims"), "rows": [SPEED]}
+    (tmp_path / "bench.json").write_text(json.dumps(bench))
     path = report.write(stems, tmp_path, out)
     assert path == out / "report.html"
     return path.read_text(), stems
@@ -81,7 +112,8 @@ def parse(text):
 def test_the_page_is_valid_and_needs_no_network(page):
     text, _ = page
     parser = parse(text)
-    assert not {"script", "link", "iframe"} & set(parser.tags)
+    assert not {"link", "iframe", "object", "embed"} & set(parser.tags)
+    assert parser.tags.count("script") == 1 and "<script>" in text
     assert not re.search(r"https?:|//\w", re.sub(r"base64,[^\"]*", "", text))
     assert ("name", "viewport") in parser.attributes
     assert "@media print" in text
@@ -113,7 +145,13 @@ def test_claims_and_verdicts(page):
     assert ["context", "one seed", "0.99", "0.7", "[fig]", ""] in rows
     assert rows[1][3:] == ["1", "1", "1", "8 of 15"]
     (theorem,) = (row for row in rows if row[:1] == ["HELD"])
-    assert theorem[2:] == ["10", "0", "0 of 2", "–", "1 of 1", "[derived] &lt;W&gt;"]
+    assert theorem[1].startswith("wide.width [derived] &lt;W&gt;|K_m - K| &lt;= radius &amp; more")
+    assert theorem[1].endswith("Caught: no bias (50 %), one &amp; two (100 %).")
+    attack = "none found640 stepsclosest 0.875"
+    assert theorem[2:] == ["10", "0", "0 of 2", "0.25", "–", "1 of 2", attack]
+    speed = ["held", "decision map400 x 400 points", "20", "0.5", "40", "30", "scaled"]
+    assert speed in rows
+    assert "other code than is here now: theorems.json and attacks.json" in text
     assert '<span class="bad">not held</span>' in text
 
 
@@ -137,3 +175,58 @@ def test_a_wrong_file_of_verdicts_is_named(drawn, tmp_path, rejects, text, words
     (tmp_path / "theorems.json").write_text(text)
     with rejects(words):
         report.write(drawn[2], tmp_path, drawn[1])
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless browser; the tests that need one say so where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no browser is installed")
+    with playwright.sync_playwright() as engine:
+        # Containers often run as root, where the browser's own sandbox refuses to start.
+        try:
+            started = engine.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"{program} does not start here: {str(error).splitlines()[0]}")
+        yield started
+        started.close()
+
+
+@pytest.mark.parametrize("width", [390, 1100])
+def test_a_browser_shows_the_page(browser, page, drawn, width):
+    _, out, stems = drawn
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    said, asked = [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto((out / report.NAME).resolve().as_uri())
+    assert not said
+    assert [url for url in asked if not url.startswith("data:")] == [tab.url]
+    shown = "[...document.images].map(each => each.complete && each.naturalWidth > 0)"
+    assert tab.evaluate(shown) == [True] * sum(bool(each.png) for each in stems[0].figures)
+    # Wide tables scroll by themselves; the page does not.
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert len(tab.pdf()) > 10_000
+    tab.close()
+
+
+def test_tables_sort_by_the_column_that_is_clicked(browser, page, drawn):
+    _, out, _ = drawn
+    tab = browser.new_page()
+    tab.goto((out / report.NAME).resolve().as_uri())
+    table = tab.locator("table", has_text="close <script>")
+
+    def column(index):
+        return [cell.strip() for cell in table.locator(f"td:nth-child({index})").all_inner_texts()]
+
+    assert column(4) == ["1.01", "0.5", "0.7"]
+    table.locator("th", has_text="measured").click()
+    assert column(4) == ["0.5", "0.7", "1.01"]
+    table.locator("th", has_text="measured").click()
+    assert column(4) == ["1.01", "0.7", "0.5"]
+    table.locator("th", has_text="claim").press("Enter")
+    assert column(2) == ["close <script>", "one seed", "too low"]
+    tab.close()

@@ -209,9 +209,13 @@ def _check_folder(name: str, folder: Path) -> None:
 
 
 def _write(target: Path | None, rows: list[dict[str, Any]]) -> None:
+    """Store rows, each with the digest of the code that it was computed by."""
     if target is not None:
+        from theory import runtime
+
+        code = runtime.source_digest("theory")
         partial = target.with_name(target.name + ".partial")
-        partial.write_text(json.dumps(rows, indent=1) + "\n")
+        partial.write_text(json.dumps([{**row, "code": code} for row in rows], indent=1) + "\n")
         partial.replace(target)
 
 

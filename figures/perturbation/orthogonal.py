@@ -59,12 +59,12 @@ CAPTIONS = {
     "phases": (
         "Exactly solvable families [derived]. Left: orthogonal samples perturbed towards the"
         " opposite labels. The second boundary is the first one for τ > 1 and its negative for"
-        " τ < 1; that training ends there is certified outside of the black curves, and follows"
-        " from the paper's hypothesis only in the thin strip around τ = 2, where perturbed samples"
-        " are mirror images. Right: probability that both networks classify an isotropic point"
-        " alike at slope 0.5 (bands: range over seeds). Trained networks (circles) follow the"
-        " exact step where the certificate holds, and not between. Agreement after orthogonal"
-        " noise depends on τ alone."
+        " τ < 1. Outside of the black curves a certificate makes the closed form stationary; that"
+        " training ends there follows from the paper's hypothesis only in thin strips, at the left"
+        " edge and around τ = 2, where perturbed samples are mirror images. Right: probability"
+        " that both networks classify an isotropic point alike at slope 0.5 (bands: range over"
+        " seeds). Trained networks (circles) follow the exact step where the certificate holds,"
+        " and not between. Agreement after orthogonal noise depends on τ alone."
     ),
     "tiers": (
         "Strongest hypothesis that at least half of the draws of Gaussian samples with balanced"

@@ -11,6 +11,7 @@ from sims.experiment import StemResults
 
 FIGURES: dict[str, Callable[[StemResults], Figure]] = {
     "network-map": availability_maps.networks,
+    "network-map-others": availability_maps.other_networks,
     "population-map": availability_maps.population,
     "sample-map": availability_maps.samples,
     "time": availability_curves.time,
@@ -32,6 +33,11 @@ CAPTIONS = {
         " unbiased. Small: standard errors. Sample noise, embedding and initial weights of a seed"
         " are the same over a map. The grid is ours [paper: not recovered]; grey: not trained at"
         " this scale. The signed form of the bias is one of two on record (open)."
+    ),
+    "network-map-others": (
+        "The same for a linear network with a hidden layer and for deeper networks with ReLU and"
+        " tanh. Near convergence the bias of these hardly varies with the ratio: it is of the"
+        " sample and the start, not of availability."
     ),
     "population-map": (
         "Shortcut bias of infinitely wide networks on the whole mixture, exact in time by"
@@ -85,10 +91,10 @@ CAPTIONS = {
     ),
     "nesting": (
         "The core behind 0 to 3 frozen tanh layers (ρ_s = 0.85, both amplifications 1; width d"
-        " and gain g of the layers are [not recovered]). Left: bias after 400 steps, mean and"
+        " and gain g of the layers are [not recovered]). Top: bias after 400 steps, mean and"
         " range over seeds. Against LDA of the embedded sample, as in the paper, it jumps with the"
         " first layer; against LDA of the latents it does not move: what changes is the reference,"
-        " which picks up the tiny curvature of the embedded core. Right: training losses; that"
+        " which picks up the tiny curvature of the embedded core. Bottom: training losses; that"
         " reference fits worse than the networks do."
     ),
     "spectrum": (

@@ -16,6 +16,7 @@ from theory.shortcut import availability
 
 _COLORS = "PuOr_r"
 _SHOWN = ("linear", "relu-1", "tanh-1", "relu-3")
+_OTHERS = ("linear-1", "relu-2", "tanh-2", "tanh-3")
 _TAUS = (1.0, 10.0, 100.0, 1e3)
 _BIAS = "shortcut bias"
 _NOT_RUN = "0.9"
@@ -51,10 +52,22 @@ def _numbers(axes: Axes, grid: np.ndarray, reach: float, errors: np.ndarray | No
         )
 
 
-@style.styled()
 def networks(results: StemResults) -> Figure:
     """Finite networks early and near convergence: mean bias over seeds, a panel an architecture."""
-    runs = _several(results, "network", _SHOWN)
+    return _networks(_several(results, "network", _SHOWN))
+
+
+def other_networks(results: StemResults) -> Figure:
+    """The same of the other architectures, where all of them have the whole grid."""
+    runs = _several(results, "network", _OTHERS)
+    grids = {tuple(run.coords["rho"] + run.coords["ratio"]) for run in runs.values()}
+    if len(grids) > 1:
+        raise Absent(f"scale {results.scale} has no whole maps of {', '.join(_OTHERS)}")
+    return _networks(runs)
+
+
+@style.styled()
+def _networks(runs: dict[str, Run]) -> Figure:
     rhos, ratios = (union(list(runs.values()), name) for name in ("rho", "ratio"))
     figure = style.figure(style.DOUBLE, 3.9)
     grid = figure.subplots(2, len(runs), sharex=True, sharey=True)

@@ -141,38 +141,49 @@ def nesting(results: StemResults) -> Figure:
     }
     if not runs:
         raise Absent(f"scale {results.scale} has too few seeds of nested features")
-    figure = style.figure(style.DOUBLE, 2.6)
-    left, right = figure.subplots(1, 2)
-    for (label, run), color in zip(runs.items(), style.CYCLE * 2, strict=False):
-        layers = np.array(run.coords["nesting"])
-        for name, line, words in (("bias", "-", "embedded"), ("latent_bias", "--", "latents")):
-            bias = run.arrays[name][..., -1]
-            left.plot(
-                layers, bias.mean(axis=0), "o" + line, color=color,
-                label=f"{_nested(label)}, LDA of {words}",
-            )  # fmt: skip
-            style.spread(left, layers, list(bias.T), color)
-        loss = run.arrays["loss"][..., -1]
-        right.plot(layers, loss.mean(axis=0), "o-", color=color, label=_nested(label))
-        style.spread(right, layers, list(loss.T), color)
-    right.plot(
-        layers, run.arrays["reference_loss"].mean(axis=0), "s:", color=style.THEORY,
-        label="LDA of embedded",
-    )  # fmt: skip
-    left.axhline(0, color="0.6", linewidth=0.6, zorder=0)
-    left.set_ylabel("shortcut bias")
-    right.set_ylabel("training loss")
-    for axes in (left, right):
-        axes.set_xlabel(r"frozen layers around the core, $\eta_c - \eta_s$")
-        axes.set_xticks(layers)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=2)
-    right.legend()
+    names = list(dict.fromkeys(label.split(", ")[0] for label in runs))
+    figure = style.figure(style.COLUMN if len(names) == 1 else style.DOUBLE, 3.9)
+    grid = figure.subplots(
+        2, len(names), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 2)
+    )
+    for label, run in runs.items():
+        name, gain = label.split(", ")
+        _nested(grid[:, names.index(name)], run, style.F if gain == "gain 1" else style.G)
+        grid[0, names.index(name)].set_title(ARCHITECTURES[name][0])
+    grid[0, 0].set_ylabel("shortcut bias")
+    grid[1, 0].set_ylabel("training loss")
+    figure.supxlabel(r"frozen layers around the core, $\eta_c - \eta_s$", fontsize=8)
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles, loc="outside upper center", ncols=2 if len(names) == 1 else 3
+    )
     return figure
 
 
-def _nested(label: str) -> str:
-    name, gain = label.split(", ")
-    return f"{ARCHITECTURES[name][0]}, {gain.replace('gain', '$g$ =')}"
+def _nested(panels: np.ndarray, run: Run, color: str) -> None:
+    """Bias against both references, and losses, of one network and gain."""
+    above, below = panels
+    gain = f"$g$ = {run.config.gain:g}"
+    layers = np.array(run.coords["nesting"])
+    for name, line, words in (("bias", "-", "embedded"), ("latent_bias", "--", "latents")):
+        bias = run.arrays[name][..., -1]
+        above.plot(
+            layers, bias.mean(axis=0), "o" + line, color=color, label=f"{gain}, LDA of {words}"
+        )
+        style.spread(above, layers, list(bias.T), color)
+    loss = run.arrays["loss"][..., -1]
+    below.plot(layers, loss.mean(axis=0), "o-", color=color)
+    style.spread(below, layers, list(loss.T), color)
+    below.plot(
+        layers, run.arrays["reference_loss"].mean(axis=0), "s:", color=color, mfc="none",
+        label=f"{gain}, loss of LDA of embedded",
+    )  # fmt: skip
+    above.axhline(0, color="0.6", linewidth=0.6, zorder=0)
+    below.set_xticks(layers)
 
 
 def _runs(results: StemResults, suffix: str, ratio: float) -> dict[str, Run]:

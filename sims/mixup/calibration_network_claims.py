@@ -215,7 +215,7 @@ def _images(run: Run) -> Iterator[Claim]:
     enough = digits and len(run.seeds) >= 5
     yield Claim(
         name=f"{where}: raw NLL of plain training less that of mixup",
-        source=f"[measured] digits: {'plain training' if noise == 0 else 'mixup'} is better",
+        source=f"[measured] on digits {'plain training' if noise == 0 else 'mixup'} is better",
         expected=0.0,
         measured=float(gap.mean()),
         kind="context" if not enough else "at_most" if noise == 0 else "at_least",

@@ -146,12 +146,12 @@ def _flatness(name: str, solutions: Mapping[str, Run]) -> Iterator[Claim]:
             )
         relative = [relative_rise(each, _SHARE).mean() for each in (run, colour)]
         yield Claim(
-            name=f"solution, {name}: the same at r = {_SHARE:g} |theta|",
+            name=f"solution, {name}: rise of the loss at r = {_SHARE:g} |theta|, {cue} over colour",
             source="[derived] B.2: flatness is not invariant to scale",
             expected=1,
             measured=float(relative[0] / relative[1]),
             kind="context",
-            note=f"{cue}; norms {run.arrays['norm'].mean():.1f} against "
+            note=f"norms {run.arrays['norm'].mean():.1f} against "
             f"{colour.arrays['norm'].mean():.1f}",
         )
 

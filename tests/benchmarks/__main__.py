@@ -68,7 +68,11 @@ def main(
             rows.append(row)
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
-        table = {"machine": machine(), "rows": [row.record() for row in rows]}
+        table = {
+            "machine": machine(),
+            "code": runtime.source_digest("theory", "sims"),
+            "rows": [row.record() for row in rows],
+        }
         given.json.write_text(json.dumps(table, indent=2) + "\n")
     missed = sum(not row.met for row in rows)
     print(f"{len(rows)} comparisons, {missed} missed")

@@ -82,7 +82,7 @@ def run(
             checks=checks,
         ),
         Row(
-            name="grid of networks",
+            name="grid of networks, compiles",
             what=f"{what}, compile included, against one compile a point",
             reference=len(points) * one_point,
             ours=from_cold,

@@ -32,8 +32,8 @@ def temperature(*, n: int = 5000, k: int = 100, repeats: int = 7) -> list[Row]:
         )
         rows.append(
             Row(
-                name="temperature fit",
-                what=f"{n} points, {k} classes, float64, {name}",
+                name=f"temperature fit, {name}",
+                what=f"{n} points, {k} classes, float64",
                 reference=theirs,
                 ours=mine,
                 # The other calls a compiled gradient ten times, and has no safeguard.

@@ -57,8 +57,8 @@ def run(
     kinds = ("any targets", "two classes mixed, three values")
     return [
         Row(
-            name="optimal features",
-            what=f"{what}, {kind}",
+            name=f"optimal features, {kind}",
+            what=what,
             reference=slow * number / newton,
             ours=fast,
             required=20.0,

@@ -65,8 +65,8 @@ def reduced(
     what = f"n = {config.n}, P = {config.num_patches}, m = {config.width}, d = {dim}, float64"
     return [
         Row(
-            name="mixup step",
-            what=f"{what}, {noise} noise, against all n^2 mixed inputs",
+            name=f"mixup step, {noise} noise",
+            what=f"{what}, against all n^2 mixed inputs",
             reference=pairs / pair_steps,
             ours=seconds / steps,
             required=50.0,
@@ -109,7 +109,7 @@ def grid(*, seeds: int = 8, steps: int = 1500, lams: int = 4, dispatched: int = 
     )
     return [
         Row(
-            name="grid of weights",
+            name="grid of weights, compiles",
             what=f"{what}, compile included, against one compile a cell",
             reference=cells * compiled,
             ours=ours,
@@ -118,7 +118,7 @@ def grid(*, seeds: int = 8, steps: int = 1500, lams: int = 4, dispatched: int = 
             note=f"one cell of the reference timed; {workers} cores",
         ),
         Row(
-            name="grid of weights",
+            name="grid of weights, dispatch",
             what=f"{what}, compile included, against a Python loop of compiled steps",
             reference=cells * seeds * steps * looped,
             ours=ours,

@@ -75,8 +75,8 @@ def limit(
     arithmetic = (shared + 4 * n * n * steps) / (shared + n**3 / 3)
     return [
         Row(
-            name="closed-form limit",
-            what=f"{what}, Gram matrix given, against the flow of two rows to {ANGLE} rad",
+            name="closed-form limit, Gram matrix given",
+            what=f"{what}, against the flow of two rows to {ANGLE} rad",
             reference=stepped,
             ours=solved,
             required=20.0,
@@ -93,7 +93,7 @@ def limit(
             note=f"{steps} steps of two rows; arithmetic allows {arithmetic:.1f}",
         ),
         Row(
-            name="closed-form limit",
+            name="closed-form limit, against weights",
             what=f"{what}, Gram matrix included, against the weights of m = {width} units",
             reference=plain * steps / weight_steps,
             ours=ours,
@@ -151,7 +151,7 @@ def cell(
             lambda: narrow(small_pair, small_gram, y, 1.0),
             lambda: narrow(large_pair, large_gram, targets, 1.0),
         ],
-        repeats=2,
+        repeats=4,
     )
     one, many, gram_x, gram_b, change, start, start_pair, *stepped = seconds
     wide_x, wide_b, narrow_x, narrow_b = stepped
@@ -170,8 +170,8 @@ def cell(
     note = f"steps timed: {timed[0]} of weights, {timed[1]} of m rows, {timed[2]} of two"
     return [
         Row(
-            name="artificial cell",
-            what=f"{what}, m = {width} rows",
+            name="artificial cell, all rows",
+            what=f"{what}, m = {width}",
             reference=reference,
             ours=matrices + 2 * start + training(timed[1], wide_x, wide_b),
             required=1.8,
@@ -179,8 +179,8 @@ def cell(
             note=note,
         ),
         Row(
-            name="artificial cell",
-            what=f"{what}, two rows",
+            name="artificial cell, two rows",
+            what=what,
             reference=reference,
             ours=matrices + 2 * start_pair + training(timed[2], narrow_x, narrow_b),
             required=50.0,

@@ -93,8 +93,8 @@ def square_data(
     what = f"d = {d}, N = {n}, m = {width}, {steps} steps"
     return [
         Row(
-            name="training, square",
-            what=f"{what}, {form}",
+            name=f"training, square, {form}",
+            what=what,
             reference=seconds,
             ours=gram,
             required=required,

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 
+from figures.catalogue import Absent
 from figures.shortcut import availability as figures
 from figures.shortcut import availability_maps
 from sims.shortcut.availability import EXPERIMENT
@@ -26,15 +27,20 @@ def made_up(scale):
     return figure_checks.made_up(EXPERIMENT, scale, adjust)
 
 
-@pytest.mark.parametrize("name", figures.FIGURES)
+@pytest.mark.parametrize("name", figures.FIGURES.keys() - {"network-map-others"})
 def test_figures_of_the_default_scale(name):
     maps = {"network-map", "population-map", "sample-map"}
     check(figures.FIGURES[name](made_up("default")), legend=name not in maps)
 
 
-@pytest.mark.parametrize("name", ["network-map", "architecture", "time", "nesting"])
+@pytest.mark.parametrize("name", figures.FIGURES)
 def test_figures_of_the_full_scale(name):
-    check(figures.FIGURES[name](made_up("paper")), legend=name != "network-map")
+    check(figures.FIGURES[name](made_up("paper")), legend="map" not in name)
+
+
+def test_maps_of_the_other_networks_need_the_whole_grid():
+    with pytest.raises(Absent, match="scale default has not all of network linear-1, relu-2"):
+        figures.FIGURES["network-map-others"](made_up("default"))
 
 
 def test_smoke_leaves_out_what_it_has_no_cells_for():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from figures import numbers, tex
 from sims import catalogue as sims
 from tests import figure_checks
 from theory import catalogue as theorems
+from theory import runtime
 
 PAPER = Path(__file__).parent.parent / "paper"
 SECTIONS = sorted((PAPER / "sections").glob("*.tex"))
@@ -149,6 +151,58 @@ def test_what_is_missing_is_named(results, tmp_path, rejects):
     with rejects("theorems.json is missing, attacks.json is missing, bench.json is missing"):
         numbers.write(list(results.values()), tmp_path, tmp_path)
     assert not (tmp_path / numbers.NAME).exists()
+
+
+def store(folder, code, bench_code):
+    """Verdict, attack and comparison as the commands store them."""
+    common = {"name": "wide.width", "source": "[derived] W", "statement": "", "code": code}
+    counts = {"instances": 10, "vacuous": 4, "violations": 0, "allowed": 0, "seed": 0}
+    verdict = {"status": "HELD", "worst_slack": 0.5, "tightness": None, "missed": []}
+    attack = {"falsified": False, "restarts": 1, "steps": 9, "slack": 0.1, "closest": 0.75}
+    row = {"name": "decision map", "what": "", "reference_seconds": 2.0, "seconds": 4e-3}
+    row |= {"ratio": 500.0, "required_ratio": 40.0, "met": True, "not_judged": "", "note": ""}
+    files = {
+        "theorems": [common | counts | verdict | {"controls": {"a": 1.0}}],
+        "attacks": [common | attack | {"seed": 0}],
+        "bench": {"machine": {"cpu": "A & B", "cores": 2}, "code": bench_code, "rows": [row]},
+    }
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_verdicts_and_speeds_are_looked_up_and_must_be_of_this_code(results, tmp_path, rejects):
+    theory, both = runtime.source_digest("theory"), runtime.source_digest("theory", "sims")
+    store(tmp_path, theory, both)
+    text = numbers.write(list(results.values()), tmp_path, tmp_path).path.read_text()
+    for macro in (
+        r"{theorem:wide.width:vacuous}{\ensuremath{40}\,\%}",
+        r"{theorem:wide.width:closest}{\ensuremath{0.750}}",
+        r"{bench:decision-map:ratio}{\ensuremath{500}}",
+        r"{bench:decision-map:ours}{\ensuremath{4}\,ms}",
+        r"{run:cpu}{A \& B}",
+    ):
+        assert rf"\twolayerset{macro}" in text
+    assert "lenient" not in text
+    store(tmp_path, "other", both)
+    with rejects("theorems.json is of other code than is here now, attacks.json is of other"):
+        numbers.write(list(results.values()), tmp_path, tmp_path)
+    store(tmp_path, theory, "other")
+    with rejects("must have all that the paper states: bench.json is of other code"):
+        numbers.write(list(results.values()), tmp_path, tmp_path)
+    assert numbers.write(smoke(results), tmp_path, tmp_path).missing[:1] == (
+        "bench.json is of other code than is here now",
+    )
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_missing_data_leaves_dashes_and_is_named(results, tmp_path):
+    store(tmp_path, runtime.source_digest("theory"), runtime.source_digest("theory", "sims"))
+    wide = dataclasses.replace(results["perturbation.wide"], left_out=(("sweep", "mnist"),))
+    stems = list({**results, "perturbation.wide": wide}.values())
+    written = numbers.write(stems, tmp_path, tmp_path)
+    assert written.missing == ("perturbation.wide mnist: its data is not installed",)
+    assert r"\twolayerset{lenient}" in written.path.read_text()
 
 
 @pytest.mark.parametrize(

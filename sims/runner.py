@@ -1,7 +1,8 @@
 """Compute the missing cells of a stem: check everything first, then run, store and report.
 
 On CPU each core computes one cell at a time, so that a killed run loses no more than those in
-flight; on accelerators the missing seeds of a config go in one call.
+flight; on accelerators the missing seeds of a config go in one call. Runs at the same time on the
+same folder divide the cells among them (see ``sims.leases``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,18 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from sims import catalogue, compute, storage
+from sims import catalogue, compute, leases, storage
 from sims.data import DATA_VARIABLE, MissingData
 from sims.experiment import SCALES, Experiment, Study
 from theory import arguments
 
+# Seconds between two looks at whether another run has stored a cell.
+_LOOK = 0.5
+
 
 @dataclasses.dataclass
 class Row:
-    """What a run did for one label."""
+    """What a run did for one label; cells of other runs count as reused."""
 
     study: str
     label: str
@@ -45,6 +49,7 @@ class _Job:
     config: Any
     seed: int
     identity: dict[str, Any]
+    name: str
     source: str | None
 
 
@@ -61,7 +66,7 @@ class Plan:
         self.folder = folder
         self.rows = rows
         self.left_out = left_out
-        self._jobs = jobs
+        self._jobs = {job.name: job for job in jobs}
 
     @property
     def total(self) -> int:
@@ -73,19 +78,55 @@ class Plan:
         """How many of the cells are on the disk by now."""
         return sum(row.computed + row.reused for row in self.rows)
 
-    def execute(self, progress: bool = True) -> None:
-        """Compute the missing cells.
+    @property
+    def missing(self) -> int:
+        """How many of the cells are not on the disk, as far as this plan has looked."""
+        return len(self._jobs)
+
+    def lacking(self) -> list[str]:
+        """The missing cells as a reader calls them."""
+        return [f"{job.row.study}/{job.row.label} seed {job.seed}" for job in self._jobs.values()]
+
+    def free(self) -> int:
+        """How many of the missing cells no other run is computing now."""
+        held = leases.Leases(self.folder)
+        return sum(held.is_free(name) for name in self._jobs)
+
+    def execute(
+        self,
+        progress: bool = True,
+        *,
+        part: tuple[int, int] = (0, 1),
+        wait: bool = True,
+        processes: int = 1,
+    ) -> None:
+        """Compute the missing cells that no other run is computing.
 
         Progress is a bar where stderr is a terminal; elsewhere nothing is printed.
+
+        Args:
+          progress: whether to show it.
+          part: ``(i, k)`` begins with the i-th of k parts of the missing cells (from 0), and goes
+            on with what is left of the others: so k runs divide the work without getting in each
+            other's way.
+          wait: whether to stay until the cells of other runs are there, and to compute those that
+            such a run leaves behind when it is killed.
+          processes: how many processes share the cores of this machine.
         """
+        index, count = part
         provenance = storage.provenance()
         on_cpu = jax.default_backend() == "cpu"
         # [measured] Two threads with a cell each do 1.9 times the work of one on two cores, where
         # XLA's own threads make little of products as small as these.
-        workers = (os.cpu_count() or 1) if on_cpu else 1
+        workers = max(1, _cores() // processes) if on_cpu else 1
         show = progress and sys.stderr.isatty()
-        batches = list(_batches(self._jobs, single=on_cpu))
-        compute.compile_ahead([(jobs[0].study, jobs[0].config, len(jobs)) for jobs in batches])
+        batches = list(_batches(self._jobs.values(), single=on_cpu))
+        start = len(batches) * index // count
+        own = len(batches) * (index + 1) // count - start
+        batches = batches[start:] + batches[:start]
+        compute.compile_ahead(
+            [(jobs[0].study, jobs[0].config, len(jobs)) for jobs in batches[:own]]
+        )
         running: dict[str, None] = {}
 
         def compute_batch(jobs: list[_Job]) -> tuple[list[dict[str, np.ndarray]], float]:
@@ -102,25 +143,67 @@ class Plan:
             del running[name]
             return results, time.perf_counter() - start
 
-        with tqdm(total=self.total, initial=self.done, unit="cell", disable=not show) as bar:
-            for jobs, (results, seconds) in compute.side_by_side(compute_batch, batches, workers):
-                for job, arrays in zip(jobs, results, strict=True):
-                    storage.write(
-                        self.folder,
-                        job.identity,
-                        arrays,
-                        {
-                            **provenance,
-                            "dims": job.study.dims,
-                            "coords": job.study.coords(job.config),
-                            "source": job.source,
-                            # Its share of the wall clock, so that seconds of cells add up to it.
-                            "seconds": seconds / len(jobs) / workers,
-                        },
-                    )
-                    job.row.computed += 1
-                    bar.update()
-                jobs[0].row.seconds += seconds / workers
+        def attempt(batch: list[_Job]) -> tuple[list[_Job], list[dict[str, np.ndarray]], float]:
+            """Those of the cells that are free now, with their results."""
+            jobs = [job for job in batch if held.take(job.name)]
+            # Stored by another run between the plan and now: counted when next looked for.
+            stored = [job for job in jobs if storage.read(self.folder, job.name) is not None]
+            for job in stored:
+                held.release(job.name)
+            jobs = [job for job in jobs if job not in stored]
+            results, seconds = compute_batch(jobs) if jobs else ([], 0.0)
+            return jobs, results, seconds
+
+        with (
+            leases.Leases(self.folder) as held,
+            tqdm(total=self.total, initial=self.done, unit="cell", disable=not show) as bar,
+        ):
+            while batches:
+                for _, (jobs, results, seconds) in compute.side_by_side(attempt, batches, workers):
+                    for job, arrays in zip(jobs, results, strict=True):
+                        storage.write(
+                            self.folder,
+                            job.identity,
+                            arrays,
+                            {
+                                **provenance,
+                                "dims": job.study.dims,
+                                "coords": job.study.coords(job.config),
+                                "source": job.source,
+                                # Its share of the wall clock: seconds of cells add up to it.
+                                "seconds": seconds / len(jobs) / workers / processes,
+                            },
+                        )
+                        held.release(job.name)
+                        del self._jobs[job.name]
+                        job.row.computed += 1
+                        bar.update()
+                    if jobs:
+                        jobs[0].row.seconds += seconds / workers
+                bar.update(self.look())
+                batches = list(_batches(self._jobs.values(), single=on_cpu)) if wait else []
+                if batches:
+                    time.sleep(_LOOK)
+
+    def look(self, ours: bool = False) -> int:
+        """Count the cells that other processes have stored by now, and say how many are new.
+
+        With ``ours`` they count as computed, with their seconds, as work of this run.
+        """
+        stored = storage.names(self.folder) if self._jobs else set()
+        found = 0
+        for name in [name for name in self._jobs if name in stored]:
+            cell = storage.read(self.folder, name)
+            if cell is None:
+                continue
+            job = self._jobs.pop(name)
+            found += 1
+            if ours:
+                job.row.computed += 1
+                job.row.seconds += cell.sidecar["seconds"]
+            else:
+                job.row.reused += 1
+        return found
 
     def report(self) -> str:
         """A table of the labels, and where the results are."""
@@ -129,7 +212,8 @@ class Plan:
         lines = [f"{'label':{width}}  computed  reused  seconds"]
         for name, row in zip(names, self.rows, strict=True):
             lines.append(f"{name:{width}}  {row.computed:8}  {row.reused:6}  {row.seconds:7.1f}")
-        return "\n".join([*lines, *self.left_out, f"results in {self.folder}"])
+        others = [f"cells left to other runs: {self.missing}"] if self._jobs else []
+        return "\n".join([*lines, *self.left_out, *others, f"results in {self.folder}"])
 
 
 def run(
@@ -206,7 +290,7 @@ def plan(
                 row.reused += 1
             else:
                 source = inputs.source if inputs else None
-                jobs.append(_Job(row, study, config, seed, cell, source))
+                jobs.append(_Job(row, study, config, seed, cell, name, source))
             planned.add(name)
     reasons = [f"left out {', '.join(labels)}: {why}" for why, labels in left_out.items()]
     return Plan(cells_folder, rows, jobs, reasons)
@@ -259,10 +343,18 @@ def _select(
     return selected
 
 
-def _batches(jobs: list[_Job], single: bool) -> Iterator[list[_Job]]:
+def _batches(waiting: Iterable[_Job], single: bool) -> Iterator[list[_Job]]:
     """Jobs that go in one call: one, or those of one label."""
+    jobs = list(waiting)
     start = 0
     for stop in range(1, len(jobs) + 1):
         if single or stop == len(jobs) or jobs[stop].row is not jobs[start].row:
             yield jobs[start:stop]
             start = stop
+
+
+def _cores() -> int:
+    """The cores that this process may use, which on a cluster are fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -117,6 +117,11 @@ def read(folder: Path, name: str) -> Cell | None:
         return None
 
 
+def names(folder: Path) -> set[str]:
+    """The names of the stored cells, intact or not."""
+    return {entry.stem for entry in folder.glob("*.json")}
+
+
 class Index:
     """The cells of a folder by identity, for reading back where the data is not at hand."""
 

@@ -1,4 +1,5 @@
 import importlib
+import json
 import os
 import random
 import signal
@@ -88,6 +89,18 @@ def test_a_signal_stops_a_run_at_once_amid_a_computation(tmp_path, number, statu
     out, err = process.communicate(timeout=5)
     assert process.returncode == status
     assert (out, err) == ("", "stopped: 0 of 1 cells done; the same command resumes\n")
+
+
+def test_a_deleted_cell_is_named_and_computed_again(uninterrupted, tmp_path, fake, capsys):
+    main(["run", "fake", "--results", str(tmp_path)])
+    assert "missing: " not in capsys.readouterr().out
+    gone = sorted((tmp_path / "fake").glob("*.json"))[3]
+    cell = json.loads(gone.read_text())["cell"]
+    gone.unlink()
+    main(["run", "fake", "--results", str(tmp_path)])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "missing: " in line]
+    assert line.startswith(f"missing: {cell['study']}/") and line.endswith(f"seed {cell['seed']}")
+    assert cells(tmp_path) == uninterrupted
 
 
 def test_a_stopped_run_says_how_far_it_came_and_resumes(uninterrupted, tmp_path):

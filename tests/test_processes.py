@@ -106,6 +106,7 @@ def test_members_end_with_who_leaves_off_supervising(tmp_path):
     assert not any(map(lives, pids))
 
 
+@pytest.mark.slow
 def test_a_sweep_in_two_processes_gives_the_same_bytes(tmp_path):
     assert run(tmp_path / "one", *CELLS, "6").communicate(timeout=120)[1] == ""
     out, err = run(tmp_path / "two", *CELLS, "6", "--processes", "2").communicate(timeout=120)
@@ -124,6 +125,7 @@ def test_a_whole_scale_in_four_processes_gives_the_same_bytes(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_killed_process_stops_the_others_with_one_line_and_a_rerun_resumes(tmp_path):
     process = run(tmp_path, *CELLS, "400", "--processes", "2")
     wait_for(lambda: len(cells(tmp_path)) >= 3)

@@ -14,7 +14,7 @@ SIMS := $(shell find sims -name '*.py')
 VERDICTS := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/theorems.json)
 MEASURED := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/attacks.json $(RESULTS)/bench.json)
 
-.PHONY: reproduce paper test test-all browser lint typecheck bench verify falsify clean
+.PHONY: reproduce paper test test-all fuzz browser lint typecheck bench verify falsify clean
 
 reproduce: $(VENV)/.runtime
 	$(BIN)/python -m sims run all --scale $(SCALE) --results $(RESULTS)
@@ -54,6 +54,10 @@ test-all: $(VENV)/.test
 browser: $(VENV)/.test
 	$(INSTALL) '.[test,browser]'
 	$(BIN)/python -m pytest -q tests/test_report.py
+
+# Every public function with drawn arguments, valid and invalid; takes minutes.
+fuzz: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto -m slow tests/test_fuzz.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

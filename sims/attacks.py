@@ -78,12 +78,17 @@ def pgd(
         arguments.integer("steps", steps, low=0)
     if isinstance(norm, str):
         arguments.choice("norm", norm, NORMS)
+    else:
+        arguments.integers("norm", norm, shape=())
     if (eps is None) != (isinstance(norm, str) and norm == "l0"):
         raise ValueError(f"eps must be a radius for l2 and linf, None for l0; got {eps} ({norm}).")
     if eps is not None:
         arguments.scalar("eps", eps, low=0.0)
     if not arguments.holds(lambda low, high: low < high, low, high):
         raise ValueError(f"low must be below high; got {low} and {high}.")
+    x = arguments.array("x", x)
+    if x.ndim < 1 or x.size == 0:
+        raise ValueError(f"x must hold at least one point; got shape {x.shape}.")
     clean = x.reshape(x.shape[0], -1)
 
     def total(rows: Array) -> tuple[Array, Array]:
@@ -134,8 +139,14 @@ def logit_gap(logits: Array, targets: Array) -> Array:
       targets: integer classes, shape ``(n,)``.
 
     Returns:
-      The gaps, shape ``(n,)``; negative where the target has more than half of the probability.
+      The gaps, shape ``(n,)``; negative where the target has more than half of the probability,
+      -inf where it is the only class.
+
+    Raises:
+      ValueError: for shapes that do not fit.
     """
+    logits = arguments.shaped("logits", logits, (None, None))
+    targets = arguments.integers("targets", targets, shape=logits.shape[:1])
     is_target = jax.nn.one_hot(targets, logits.shape[1], dtype=bool)
     others = jnp.where(is_target, -jnp.inf, logits)
     target = jnp.sum(jnp.where(is_target, logits, 0), axis=1)

@@ -57,6 +57,7 @@ def shifted_gauss(
     n, d = arguments.integer("n", n, low=2), arguments.integer("d", d)
     if n % 2:
         raise ValueError(f"n must be even, for classes of one size; got {n}.")
+    arguments.scalar("mu", mu)
     y = jnp.repeat(jnp.array([1, -1], dtype), n // 2)
     x = jax.random.normal(key, (n, d), dtype) + y[:, None] * jnp.asarray(mu, dtype)
     return x, y
@@ -78,6 +79,10 @@ def train_test(x: Array, y: Array, n: int) -> tuple[Array, Array, Array]:
     Raises:
       ValueError: if n or the number of rows is odd, or n exceeds the number of rows.
     """
+    if x.ndim != 2 or y.shape != x.shape[:1]:
+        raise ValueError(
+            f"x and y must be of shapes (N, d) and (N,); got shapes {x.shape} and {y.shape}."
+        )
     total, d = x.shape
     if arguments.integer("n", n, low=2) % 2 or total % 2 or n > total:
         raise ValueError(f"n must be even and at most the even number of rows {total}; got {n}.")

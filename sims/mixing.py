@@ -70,7 +70,9 @@ def mix(
     key_partners, key_weights = jax.random.split(key)
     rows = partners(key_partners, n, points)
     if weights is None:
-        inputs = dirichlet(key_weights, points, 1 if per_batch else n, concentration, x.dtype)
+        # Weights of integers are drawn as they are used, see combine.
+        dtype = x.dtype if jnp.issubdtype(x.dtype, jnp.floating) else jnp.float32
+        inputs = dirichlet(key_weights, points, 1 if per_batch else n, concentration, dtype)
     else:
         inputs = _fixed("weights", weights, points)
     labels = inputs if label_weights is None else _fixed("label_weights", label_weights, points)
@@ -79,6 +81,7 @@ def mix(
 
 def partners(key: Array, n: int, points: int) -> Array:
     """Rows that are mixed, shape ``(points, n)``: every sample, and shuffles independent of it."""
+    n, points = arguments.integer("n", n), arguments.integer("points", points)
     shuffles = [jax.random.permutation(key, n) for key in jax.random.split(key, max(points - 1, 1))]
     return jnp.stack([jnp.arange(n), *shuffles[: points - 1]])
 
@@ -87,6 +90,8 @@ def dirichlet(
     key: Array, points: int, n: int, concentration: float | Array, dtype: DTypeLike
 ) -> Array:
     """Weights of n mixtures by the symmetric Dirichlet law, shape ``(points, n)``."""
+    points, n = arguments.integer("points", points), arguments.integer("n", n)
+    arguments.scalar("concentration", concentration, low=0.0, open_low=True)
     if arguments.is_known(concentration) and float(concentration) == 1:
         # [measured] The sampler of the law in general takes fifty times as long, and a second to
         # compile; exponential numbers over their sum are uniform on the simplex.
@@ -111,12 +116,22 @@ def combine(values: Array, rows: Array, weights: Array) -> Array:
     Returns:
       Shape ``(k, ...)``, in the dtype of ``values``, or float where that is an integer.
     """
+    values, weights = jnp.asarray(values), jnp.asarray(weights)
+    rows = arguments.integers("rows", rows, shape=(None, None))
+    if values.ndim < 1 or values.shape[0] == 0:
+        raise ValueError(f"values must have at least one row; got shape {values.shape}.")
+    if weights.shape[:1] != rows.shape[:1] or weights[0].size not in (1, rows.shape[1]):
+        raise ValueError(
+            f"weights must be of the shape of rows, {rows.shape}, or of one column; "
+            f"got shape {weights.shape}."
+        )
     dtype = jnp.result_type(values.dtype, jnp.float32)
     total: Any = 0
     for index, weight in zip(rows, weights, strict=True):
         weight = weight.astype(dtype).reshape(-1, *(1,) * (values.ndim - 1))
         total = total + weight * values[index]
-    return total
+    # Sums of short floats are taken in float32.
+    return total.astype(values.dtype) if jnp.issubdtype(values.dtype, jnp.floating) else total
 
 
 def _fixed(name: str, weights: Weights, points: int) -> Array:

@@ -1,5 +1,6 @@
 """Settings of every test: float64, no silent broadcasting, fixed hypothesis, shape checks."""
 
+import collections
 import contextlib
 import re
 
@@ -27,6 +28,20 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("twolayer")
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many calls of public functions with drawn arguments gave what (test_fuzz)."""
+    found = [
+        dict(report.user_properties)["outcomes"]
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call" and "outcomes" in dict(report.user_properties)
+    ]
+    if found:
+        total = sum(map(collections.Counter, found), collections.Counter())
+        told = ", ".join(f"{count} {kind}" for kind, count in total.most_common())
+        terminalreporter.write_line(f"{len(found)} functions, {total.total()} calls: {told}")
 
 
 @pytest.fixture(autouse=True, scope="module")

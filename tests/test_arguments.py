@@ -45,6 +45,38 @@ WRONG = {
         lambda: arguments.vector("v", jnp.ones(3), length=4),
         "v must have length 4; got 3.",
     ),
+    "fractions for integers": (
+        lambda: arguments.integers("j", [1.5], shape=(None,)),
+        "j must be integers of shape (any); got dtype float64, shape (1,).",
+    ),
+    "other number of integers": (
+        lambda: arguments.integers("j", [1, 2], shape=(3,)),
+        "j must be integers of shape (3); got dtype int64, shape (2,).",
+    ),
+    "words for integers": (
+        lambda: arguments.integers("j", "words", shape=(None,)),
+        "j must be an array of numbers; got 'words'.",
+    ),
+    "integers for flags": (
+        lambda: arguments.flags("rare", [1, 0], (2,)),
+        "rare must be bools of shape (2); got dtype int64, shape (2,).",
+    ),
+    "shape": (
+        lambda: arguments.shaped("a", jnp.ones((2, 3)), (2, None, 4)),
+        "a must be of shape (2, any, 4); got shape (2, 3).",
+    ),
+    "empty shape": (
+        lambda: arguments.shaped("a", jnp.ones((2, 0)), (2, None)),
+        "a must be of shape (2, any); got shape (2, 0).",
+    ),
+    "short floats": (
+        lambda: arguments.solvable("gram", jnp.ones(2, jnp.float16)),
+        "gram must be float32 or float64; got dtype float16.",
+    ),
+    "many slopes": (
+        lambda: arguments.slope(jnp.ones(2) / 2),
+        "gamma must be a scalar (batch by jax.vmap); got shape (2,).",
+    ),
     "labels": (
         lambda: arguments.labels("y", [1, 0, -1, 2]),
         "y must hold only -1 and +1; got [0.0, 2.0].",
@@ -112,6 +144,11 @@ def test_good_values_come_back():
     first, second = arguments.pair(matrix, matrix[:1])
     assert first.shape == (2, 3) and second.shape == (1, 3)
     np.testing.assert_array_equal(arguments.labels("y", [1, -1], length=2), [1.0, -1.0])
+    assert arguments.solvable("x", matrix) is matrix
+    assert arguments.shaped("x", matrix, (2, None)) is matrix
+    assert jnp.isnan(arguments.real("x", [jnp.nan, 1]))[0]
+    np.testing.assert_array_equal(arguments.integers("j", [3, 1], shape=(2,)), [3, 1])
+    np.testing.assert_array_equal(arguments.flags("rare", [True], (None,)), [True])
     assert arguments.number("eps", 0.0, low=0.0, high=0.0) == 0.0
     assert arguments.scalar("eps", np.float32(0.5), high=1.0) == 0.5
     assert arguments.slope(0) == 0

@@ -202,7 +202,7 @@ def test_bad_input(rejects):
             kernel(x, z, activations.relu(), depth=1.5)
         with rejects("bias must be in [0, inf)"):
             kernel(x, z, activations.relu(), bias=-1.0)
-        with rejects("gamma must be a number; got 'relu'"):
+        with rejects("activation must be a number; got 'relu'"):
             kernel(x, z, "relu")
     with rejects("x must be a non-empty matrix"):
         deep_kernels.linear_kernel(x[0], z)

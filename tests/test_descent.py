@@ -331,9 +331,9 @@ def test_messages_about_snapshots_and_dual_form(rejects):
         along(at=[3, 2])
     with rejects("at must be ascending and non-negative; got [-1, 2]."):
         along(at=[-1, 2])
-    with rejects("at must be a vector of integers; got float64 of shape (1,)."):
+    with rejects("at must be integers of shape (any); got dtype float64, shape (1,)."):
         along(at=[1.5])
-    with rejects("at must be a vector of integers; got int"):
+    with rejects("at must be integers of shape (any); got dtype int"):
         along(at=5)
     pre, gram = networks.preactivations(p, x).T, descent.gram_matrix(x)
     with rejects("gram must have 12 rows; got shape (11, 12)."):

@@ -80,10 +80,7 @@ def leaky_relu(gamma: Scalar) -> Activation:
 
     Source: orthant probability and Cho and Saul (2009), orders 0 and 1 [derived].
     """
-    if jnp.ndim(arguments.slope(gamma)) != 0:
-        raise ValueError(
-            f"gamma must be a scalar (batch by jax.vmap); got shape {jnp.shape(gamma)}."
-        )
+    arguments.slope(gamma)
 
     def value(s: Array) -> Array:
         return jnp.where(s >= 0, s, _like(gamma, s) * s)
@@ -178,17 +175,20 @@ def tanh() -> Activation:
     )
 
 
-def resolve(gamma: ActivationLike) -> Activation:
-    """The activation that an argument named ``gamma`` stands for.
+def resolve(gamma: ActivationLike, name: str = "gamma") -> Activation:
+    """The activation that an argument, mostly named ``gamma``, stands for.
 
     Args:
       gamma: an ``Activation``, returned as it is; or a number in [0, 1), possibly traced, which
         stands for the leaky ReLU of that slope.
+      name: how the argument is called in messages.
 
     Raises:
       ValueError: if it is neither.
     """
-    return gamma if isinstance(gamma, Activation) else leaky_relu(gamma)
+    if isinstance(gamma, Activation):
+        return gamma
+    return leaky_relu(arguments.scalar(name, gamma, low=0.0, high=1.0, open_high=True))
 
 
 def _like(number: Any, array: Array) -> Array:

@@ -19,17 +19,70 @@ from jax import Array
 
 def array(name: str, value: Any) -> Array:
     """``value`` as a floating array of finite entries; integers and bools become floats."""
-    try:
-        result = jnp.asarray(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of numbers; got {value!r:.80}.") from error
+    result = real(name, value)
+    if not holds(jnp.isfinite, result):
+        raise ValueError(f"{name} must be finite; got NaN or infinity.")
+    return result
+
+
+def real(name: str, value: Any) -> Array:
+    """As :func:`array`, but entries may be NaN or infinite."""
+    result = _numbers(name, value)
     if jnp.issubdtype(result.dtype, jnp.complexfloating):
         raise ValueError(f"{name} must be real; got dtype {result.dtype}.")
     if not jnp.issubdtype(result.dtype, jnp.floating):
         result = result.astype(jnp.result_type(float))
-    if not holds(jnp.isfinite, result):
-        raise ValueError(f"{name} must be finite; got NaN or infinity.")
     return result
+
+
+def integers(name: str, value: Any, *, shape: tuple[int | None, ...]) -> Array:
+    """An array of integers, of a shape where None stands for any length."""
+    result = _numbers(name, value)
+    fits = result.ndim == len(shape) and all(
+        wanted in (None, size) for wanted, size in zip(shape, result.shape, strict=True)
+    )
+    if not fits or not jnp.issubdtype(result.dtype, jnp.integer):
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(
+            f"{name} must be integers of shape ({sizes}); "
+            f"got dtype {result.dtype}, shape {result.shape}."
+        )
+    return result
+
+
+def shaped(name: str, value: Any, shape: tuple[int | None, ...]) -> Array:
+    """As :func:`real`, of a shape where None stands for any length of at least 1."""
+    result = real(name, value)
+    if result.ndim != len(shape) or any(
+        size == 0 or wanted not in (None, size)
+        for wanted, size in zip(shape, result.shape, strict=True)
+    ):
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(f"{name} must be of shape ({sizes}); got shape {result.shape}.")
+    return result
+
+
+def flags(name: str, value: Any, shape: tuple[int | None, ...]) -> Array:
+    """An array of bools, of a shape where None stands for any length."""
+    result = _numbers(name, value)
+    if (
+        result.dtype != bool
+        or result.ndim != len(shape)
+        or any(wanted not in (None, size) for wanted, size in zip(shape, result.shape, strict=True))
+    ):
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ValueError(
+            f"{name} must be bools of shape ({sizes}); "
+            f"got dtype {result.dtype}, shape {result.shape}."
+        )
+    return result
+
+
+def solvable(name: str, value: Array) -> Array:
+    """An array of a dtype in which matrices can be factorised: no float of 16 bits."""
+    if jnp.finfo(value.dtype).bits < 32:
+        raise ValueError(f"{name} must be float32 or float64; got dtype {value.dtype}.")
+    return value
 
 
 def matrix(name: str, value: Any, *, columns: int | None = None, rows: int | None = None) -> Array:
@@ -117,7 +170,7 @@ def scalar(name: str, value: Any, **interval: Any) -> Any:
 
 def slope(value: Any) -> Any:
     """The slope of a leaky ReLU: ``0 <= gamma < 1``."""
-    return number("gamma", value, low=0.0, high=1.0, open_high=True)
+    return scalar("gamma", value, low=0.0, high=1.0, open_high=True)
 
 
 def integer(name: str, value: Any, *, low: int = 1) -> int:
@@ -136,6 +189,13 @@ def choice(name: str, value: Any, allowed: Collection[str]) -> str:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
     return value
+
+
+def _numbers(name: str, value: Any) -> Array:
+    try:
+        return jnp.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers; got {value!r:.80}.") from error
 
 
 def is_known(value: Any) -> bool:

@@ -99,7 +99,7 @@ def linear_kernel(
       ValueError: on shapes that do not match or a negative bias.
     """
     x, z = arguments.pair(x, z)
-    beta = arguments.number("bias", bias, low=0.0)
+    beta = arguments.scalar("bias", bias, low=0.0)
     product = jnp.matmul(x, z.T, precision="highest")
     return product + jnp.asarray(beta).astype(product.dtype) ** 2
 
@@ -121,7 +121,7 @@ def _recursion(
     x: Array, z: Array, activation: ActivationLike, *, depth: int, bias: Scalar
 ) -> tuple[Array, Array]:
     x, z = arguments.pair(x, z)
-    phi = activations.resolve(activation)
+    phi = activations.resolve(activation, "activation")
     depth = arguments.integer("depth", depth)
     gain = phi.gain**2
     covariance = linear_kernel(x, z, bias=bias)

@@ -138,9 +138,7 @@ def snapshots(
     Returns:
       Networks stacked along a leading axis of length t.
     """
-    at = jnp.asarray(at)
-    if at.ndim != 1 or not jnp.issubdtype(at.dtype, jnp.integer):
-        raise ValueError(f"at must be a vector of integers; got {at.dtype} of shape {at.shape}.")
+    at = arguments.integers("at", at, shape=(None,))
     if not arguments.holds(lambda known: jnp.diff(known, prepend=0) >= 0, at):
         raise ValueError(f"at must be ascending and non-negative; got {at.tolist()}.")
     gaps = jnp.diff(at, prepend=0)
@@ -230,7 +228,7 @@ def gram_matrix(x: Float[Array, "n d"]) -> Float[Array, "n n"]:
 
 def cheaper_coordinates(n: int, d: int) -> str:
     """The name of the coordinates with fewer flops a step: Gram when n < 2 d."""
-    return "gram" if n < 2 * d else "weights"
+    return "gram" if arguments.integer("n", n) < 2 * arguments.integer("d", d) else "weights"
 
 
 def _samples(p: TwoLayer, x: Any, y: Any) -> tuple[Array, Array]:

@@ -116,7 +116,7 @@ def decompose(kernel: Float[Array, "n n"]) -> Spectrum:
     Eigenvalues below ``n eps max`` are rounding and become 0: at infinite time their directions
     then stay where they were, which is the limit of an exact zero.
     """
-    kernel = arguments.matrix("kernel", kernel)
+    kernel = arguments.solvable("kernel", arguments.matrix("kernel", kernel))
     arguments.matrix("kernel", kernel, rows=kernel.shape[1])
     values, vectors = jnp.linalg.eigh(kernel)
     floor = kernel.shape[0] * jnp.finfo(kernel.dtype).eps * jnp.max(jnp.abs(values))
@@ -154,7 +154,7 @@ def squared_flow(
     y = arguments.vector("y", y, length=n)
     f0_train = arguments.vector("f0_train", f0_train, length=n)
     f0_test = arguments.vector("f0_test", f0_test, length=kernel_test.shape[0])
-    times = jnp.asarray(times, kernel_test.dtype)
+    times = arguments.real("times", times).astype(kernel_test.dtype)
     if times.ndim != 1 or not arguments.holds(lambda known: known >= 0, times):
         raise ValueError(f"times must be a vector of non-negative times; got {times!r:.80}.")
     rate = spectrum.values[None, :] / n

@@ -145,6 +145,9 @@ def plane_axes(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "2
             raise ValueError(f"y must hold both classes; {label:+d} is missing.")
     y = y.astype(x.dtype)
     sums = jnp.stack([(1 + y) @ x, (1 - y) @ x]) / 2
+    if not arguments.holds(lambda known: jnp.any(known != 0, axis=1), sums):
+        row = int(np.argmin(np.any(np.asarray(sums) != 0, axis=1)))
+        raise ValueError(f"x must have class means that are not zero; row {row} is zero.")
     return unit_rows(sums)
 
 
@@ -155,6 +158,8 @@ def plane_grid(limits: tuple[float, float], resolution: int) -> Float[Array, " r
       limits: (low, high), low < high.
       resolution: number of coordinates, at least 2.
     """
+    if np.shape(limits) != (2,):
+        raise ValueError(f"limits must be (low, high); got {limits!r:.80}.")
     low, high = (arguments.number("limits", value) for value in limits)
     if not low < high:
         raise ValueError(f"limits must be (low, high) with low < high; got {limits}.")
@@ -166,5 +171,6 @@ def plane_points(
 ) -> Float[Array, "p d"]:
     """Points ``first[k] axes[0] + second[k] axes[1]``."""
     axes = arguments.matrix("axes", axes, rows=2)
-    coordinates = jnp.stack([arguments.vector("first", first), arguments.vector("second", second)])
-    return coordinates.T @ axes
+    first = arguments.vector("first", first)
+    second = arguments.vector("second", second, length=first.shape[0])
+    return jnp.stack([first, second]).T @ axes

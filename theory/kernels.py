@@ -89,7 +89,10 @@ def cosine_from_products(
     Raises:
       ValueError: if the three shapes do not match.
     """
-    if products.shape != aug_norm_x.shape + aug_norm_z.shape:
+    products = arguments.real("products", products)
+    aug_norm_x = arguments.real("aug_norm_x", aug_norm_x)
+    aug_norm_z = arguments.real("aug_norm_z", aug_norm_z)
+    if products.ndim != 2 or products.shape != aug_norm_x.shape + aug_norm_z.shape:
         raise ValueError(
             f"products must have shape (N, M) for norms (N,) and (M,); got {products.shape} for "
             f"{aug_norm_x.shape} and {aug_norm_z.shape}."
@@ -120,6 +123,7 @@ def gate_profile(cosine: Float[Array, "..."], gamma: ActivationLike) -> Float[Ar
         raise ValueError(
             f"gamma must be a slope or an activation of degree 1; got {activation.name}."
         )
+    cosine = arguments.real("cosine", cosine)
     one = jnp.ones((), cosine.dtype)
     return activation.derivative_moment(one, one, cosine)
 
@@ -375,4 +379,4 @@ def _norm(x: Array, bias: Array) -> Array:
 
 
 def _bias(init_bias: Scalar, dtype: Any) -> Array:
-    return jnp.asarray(arguments.number("init_bias", init_bias, low=0.0)).astype(dtype)
+    return jnp.asarray(arguments.scalar("init_bias", init_bias, low=0.0)).astype(dtype)

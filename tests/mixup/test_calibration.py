@@ -183,7 +183,7 @@ WIDE = jnp.zeros((2, 3))
     "call, words",
     [
         (lambda: calibration.nll(WIDE, jnp.array([0, 3])), "target must be in 0 .. 2; got 0 .. 3."),
-        (lambda: calibration.nll(WIDE, jnp.zeros(2)), "target must be 2 integers; got dtype float"),
+        (lambda: calibration.nll(WIDE, jnp.zeros(2)), "target must be integers of shape (2)"),
         (lambda: calibration.nll(WIDE, WIDE + 0.5), "target must have rows that are not negative"),
         (lambda: calibration.nll(WIDE, jnp.zeros((2, 2))), "target must have 3 columns"),
         (lambda: calibration.nll(jnp.zeros((2, 1)), Y), "logits must have at least 2 columns"),
@@ -199,7 +199,7 @@ WIDE = jnp.zeros((2, 3))
         (lambda: calibration_pairs.nn_logits(X, X, Y + 1, 2, 1.0), "y must be in 0 .. 1; got 1 .."),
         (lambda: calibration_pairs.oracle_ts_optimum(1.1, 4), "overlap must be in [0, 1]"),
         (lambda: calibration_pairs.ts_lower_bound(4, -1.0, 0.5, 1.0), "spread must be in [0, inf)"),
-        (lambda: calibration_pairs.gaussian_posterior(WIDE, 0.0), "mu must be in (0, inf)"),
+        (lambda: calibration_pairs.gaussian_posterior(WIDE, 0.0), "mu must be in (0, 1e+150]"),
     ],
 )
 def test_bad_input_is_named(call, words, rejects):

@@ -41,10 +41,13 @@ def tiny_start():
     return jax.jit(lambda key: patches.start(key, PatchConfig(**TINY)))(KEY)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def trained(schedule, scale=1.0, lam_x=0.7, lam_y=0.7):
     """Gaps after a schedule from the tiny start, by the runs of the theory."""
-    data, at = tiny_start()
+    return _trained(schedule, *tiny_start(), scale, lam_x, lam_y)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _trained(schedule, data, at, scale, lam_x, lam_y):
     at = jax.tree.map(lambda leaf: scale * leaf, at)
     end, _ = features_runs.run(at, data, schedule, 0.2, 4.0, lam_x, lam_y, schedule[-1][1])
     return jnp.sum(end.a[0] ** 2 - end.a[1] ** 2, axis=0)

@@ -159,7 +159,7 @@ def relu(x, z):
         (lambda: availability_flows.ntk(X, X, kind="erf", depth=2), "depth must be 1 for kind"),
         (lambda: availability_flows.ntk(X, X, kind="relu", depth=0), "depth must be at least 1"),
         (lambda: availability_flows.ntk(X, X[:, :1]), "must have the same number of columns"),
-        (lambda: availability_flows.ntk(X, X, kind="relu", beta=-1.0), "bias must be in [0, inf)"),
+        (lambda: availability_flows.ntk(X, X, kind="relu", beta=-1.0), "beta must be in [0, inf)"),
         (lambda: availability_flows.linear_flow(ALPHA, RHO, 0.6, -1.0), "t must be a non-negative"),
         (lambda: availability_flows.linear_flow(ALPHA, RHO, 0.6, jnp.nan), "t must be a non-neg"),
         (lambda: availability_flows.linear_flow(ALPHA, RHO, 0.6, 1.0, 0.1), "ridge must be 0 at a"),

@@ -198,7 +198,7 @@ def test_curves_and_barriers():
         ),
         (
             lambda: cues.cue_vote(jnp.ones(2), jnp.zeros(2, int)),
-            "levels must be a non-empty matrix",
+            "levels must be integers of shape (any, any)",
         ),
         (lambda: cues.cue_vote(jnp.array([1.0, 0]), jnp.zeros((1, 2), int)), "alpha must be in (0"),
         (lambda: cues.cue_vote(jnp.ones(3), jnp.zeros((1, 2), int)), "alpha must have length 2"),
@@ -215,7 +215,7 @@ def test_curves_and_barriers():
             lambda: cues_landscape.flatness(
                 jnp.sum, jnp.ones(2), jax.random.key(0), jnp.array([1.0]), 0
             ),
-            "number must be at least 1; got 0",
+            "num_directions must be at least 1; got 0",
         ),
         (lambda: cues_landscape.barrier(jnp.ones(1)), "losses must have length 2 or more; got 1"),
     ],

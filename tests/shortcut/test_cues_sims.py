@@ -246,11 +246,13 @@ def test_solutions_that_were_not_accepted_are_context():
     (ratio,) = (
         claim
         for name, claim in found.items()
-        if "mlp: rise" in name and "shape over colour" in name
+        if "mlp: rise" in name and "r = 10, shape over colour" in name
     )
     assert ratio.held is None and "not accepted" in ratio.note
     (other,) = (
-        claim for name, claim in found.items() if "mlp: rise" in name and "scale over" in name
+        claim
+        for name, claim in found.items()
+        if "mlp: rise" in name and "r = 10, scale over" in name
     )
     assert other.held is True
 

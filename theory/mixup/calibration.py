@@ -53,7 +53,7 @@ def expected_kl(probs: Float[Array, "n k"], logits: Float[Array, "n k"]) -> Floa
     Raises:
       ValueError: as for :func:`nll`.
     """
-    logits, probs = _logits_and_target(logits, probs)
+    logits, probs = _logits_and_target(logits, probs, "probs")
     # jax.scipy.special.xlogy has 0 at 0, and no NaN in its derivative there.
     entropies = jnp.sum(jax.scipy.special.xlogy(probs, probs), axis=1)
     return jnp.mean(entropies - jnp.sum(probs * jax.nn.log_softmax(logits), axis=1))
@@ -168,11 +168,7 @@ def ts_weak(
 
 def class_labels(name: str, value: Any, *, number: int, length: int) -> Array:
     """Integer labels in 0 .. number - 1, shape ``(length,)``."""
-    result = jnp.asarray(value)
-    if not jnp.issubdtype(result.dtype, jnp.integer) or result.shape != (length,):
-        raise ValueError(
-            f"{name} must be {length} integers; got dtype {result.dtype}, shape {result.shape}."
-        )
+    result = arguments.integers(name, value, shape=(length,))
     if not arguments.holds(lambda known: (known >= 0) & (known < number), result):
         low, high = int(jnp.min(result)), int(jnp.max(result))
         raise ValueError(f"{name} must be in 0 .. {number - 1}; got {low} .. {high}.")
@@ -230,18 +226,18 @@ def _logits(value: Any) -> Array:
     return result
 
 
-def _logits_and_target(logits: Any, target: Any) -> tuple[Array, Array]:
+def _logits_and_target(logits: Any, target: Any, name: str = "target") -> tuple[Array, Array]:
     """Logits, and the target as probabilities."""
     logits = _logits(logits)
     n, k = logits.shape
-    if jnp.ndim(target) == 1:
-        target = class_labels("target", target, number=k, length=n)
+    if arguments.real(name, target).ndim == 1:
+        target = class_labels(name, target, number=k, length=n)
         return logits, jax.nn.one_hot(target, k, dtype=logits.dtype)
-    probs = arguments.matrix("target", target, rows=n, columns=k).astype(logits.dtype)
+    probs = arguments.matrix(name, target, rows=n, columns=k).astype(logits.dtype)
     room = max(1e-10, 8 * float(jnp.finfo(logits.dtype).eps))
     if not arguments.holds(
         lambda known: (known >= 0) & (jnp.abs(jnp.sum(known, axis=1, keepdims=True) - 1) <= room),
         probs,
     ):
-        raise ValueError("target must have rows that are not negative and sum to 1.")
+        raise ValueError(f"{name} must have rows that are not negative and sum to 1.")
     return logits, probs

@@ -193,7 +193,7 @@ def gaussian_posterior(x: Float[Array, "n d"], mu: float | Float[Array, ""]) -> 
       ValueError: for mu not positive.
     """
     x = arguments.matrix("x", x)
-    arguments.scalar("mu", mu, low=0.0, open_low=True)
+    arguments.scalar("mu", mu, low=0.0, high=1e150, open_low=True)  # its square is a number
     return jax.nn.sigmoid(mu * jnp.sum(x, axis=1) - x.shape[1] * mu**2 / 2)
 
 

@@ -55,8 +55,9 @@ def free_loss(
         not positive.
     """
     arguments.scalar("weight_decay", weight_decay, low=0.0, open_low=True)
-    features = arguments.matrix("features", features)
-    targets = arguments.matrix("targets", targets, rows=features.shape[0])
+    w = arguments.matrix("w", w)
+    features = arguments.matrix("features", features, columns=w.shape[1])
+    targets = arguments.matrix("targets", targets, rows=features.shape[0], columns=w.shape[0])
     losses = jax.vmap(collapse.ufm_objective, in_axes=(0, None, 0, None))(
         features, w, targets, feature_decay
     )

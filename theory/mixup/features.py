@@ -99,6 +99,7 @@ def output_gaps(state: State, data: PatchData) -> Float[Array, "n"]:
 
 def mixed_gaps(state: State, data: PatchData, lam_x: Scalar) -> Float[Array, "n n"]:
     """:math:`M_{ij} = F_0 - F_1` at every mixed pair, without mixing, shape ``(n, n)``."""
+    arguments.scalar("lam_x", lam_x, low=0.0, high=1.0)
     return _pair_gaps(_rows(preactivations(state, data)), lam_x)
 
 
@@ -228,6 +229,7 @@ def mixup_step(
 
 def signal_gap(a: Float[Array, "2 m 4"]) -> Float[Array, "4"]:
     r"""Logit gap that a unit feature makes, :math:`D_f = \sum_r (a_{0,r,f}^2 - a_{1,r,f}^2)`."""
+    a = arguments.shaped("a", a, (2, None, 4))
     return jnp.sum(a[0] ** 2 - a[1] ** 2, axis=0)
 
 

@@ -140,9 +140,17 @@ def assemble(
       alpha: strength of feature noise, non-negative.
 
     Raises:
-      ValueError: for a negative alpha.
+      ValueError: for a negative alpha, other dtypes, or shapes that do not fit.
     """
     arguments.scalar("alpha", alpha, low=0.0)
+    y = arguments.integers("y", y, shape=(None,))
+    rare = arguments.flags("rare", rare, y.shape)
+    coins = arguments.integers("coins", coins, shape=(*y.shape, None))
+    order = arguments.integers("order", order, shape=(*y.shape, None))
+    if order.shape[1] <= coins.shape[1]:
+        raise ValueError(
+            f"order must have more columns than coins, {coins.shape[1]}; got {order.shape[1]}."
+        )
     own = jax.nn.one_hot(y + 2 * rare, 4, dtype=float)
     noise_features = jnp.asarray(alpha, float) * jax.nn.one_hot(coins, 4, dtype=float)
     empty = jnp.zeros((*coins.shape[:1], order.shape[1] - 1 - coins.shape[1], 4))

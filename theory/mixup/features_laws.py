@@ -52,7 +52,9 @@ def feature_rate(
     Source: [derived] A1.
     """
     lam_x, growth = _growth(lam_x, lam_y)
-    share = arguments.number("count", count, low=0.0) / arguments.number("n", n, low=2.0)
+    share = arguments.number("count", count, low=0.0, high=1e150) / arguments.number(
+        "n", n, low=2.0
+    )
     return growth * share + 2 * lam_x * (1 - lam_x) * share**2
 
 
@@ -96,7 +98,7 @@ def initial_weights(target: Float[Array, "n"], lam_x: Scalar, lam_y: Scalar) -> 
     Source: [derived] A1.
     """
     target = arguments.vector("target", target)
-    lam_x, growth = _growth(lam_x, lam_y)
+    lam_x, growth = (value.astype(target.dtype) for value in _growth(lam_x, lam_y))
     half = target - 0.5
     cross = lam_x * (1 - lam_x) * (half[:, None] + half[None, :])
     return target.shape[0] * growth * jnp.diag(half) + cross
@@ -118,6 +120,7 @@ def signal_matrix(data: PatchData, weights: Float[Array, "n n"]) -> Float[Array,
     Source: [derived] A0.
     """
     n = data.y.shape[0]
+    weights = arguments.matrix("weights", weights, rows=n, columns=n)
     return 2 / n**2 * jnp.einsum("ipf,ij,jpg->fg", data.coef, weights, data.coef)
 
 
@@ -170,6 +173,9 @@ def memorization_factor(lr: Scalar, noise_energy: Scalar, n: Scalar) -> Float[Ar
 
     Source: [derived] A2.
     """
+    arguments.scalar("lr", lr, low=0.0)
+    arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
+    arguments.scalar("n", n, low=0.0, open_low=True)
     x = jnp.asarray(2 * lr * noise_energy / n, float)
     safe = jnp.where(x > 0, x, 1)
     return jnp.where(x > 0, safe / jnp.log1p(safe), 1.0)

@@ -45,6 +45,8 @@ def noise_gram(
     first: Float[Array, "n P e"], second: Float[Array, "k R e"]
 ) -> Float[Array, "n P k R"]:
     """Inner products of two sets of noise patches; of one set with itself its Gram tensor."""
+    first = _patches("first", first)
+    second = _patches("second", second, dim=first)
     return jnp.tensordot(first, second, axes=(2, 2))
 
 
@@ -52,6 +54,8 @@ def inner_products(
     filters: Float[Array, "2 m e"], vectors: Float[Array, "n P e"]
 ) -> Float[Array, "2 m n P"]:
     """Inner products q of filters with noise patches."""
+    filters = arguments.shaped("filters", filters, (2, None, None))
+    vectors = _patches("vectors", vectors, dim=filters)
     return jnp.einsum("kre,ipe->krip", filters, vectors)
 
 
@@ -71,9 +75,17 @@ def lift(
     Returns:
       Shape ``(2, m, e)``; NaN for patches that are linearly dependent.
     """
+    filters = arguments.shaped("filters", filters, (2, None, None))
+    vectors = arguments.solvable("vectors", _patches("vectors", vectors, dim=filters))
+    q = arguments.shaped("q", q, (*filters.shape[:2], *vectors.shape[:2]))
     flat = vectors.reshape(-1, vectors.shape[2])
     # A pivot of 1 where there is no noise: nothing is solved for there.
     gram = flat @ flat.T + jnp.diag(jnp.where(jnp.any(flat != 0, axis=1), 0.0, 1.0))
     moved = (q - inner_products(filters, vectors)).reshape(-1, flat.shape[0])
     coefficients = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(gram), moved.T)
     return filters + (coefficients.T @ flat).reshape(filters.shape)
+
+
+def _patches(name: str, value: Array, dim: Array | None = None) -> Array:
+    """Patches (n, P, e), of the last length of another array."""
+    return arguments.shaped(name, value, (None, None, None if dim is None else dim.shape[-1]))

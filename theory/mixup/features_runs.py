@@ -76,8 +76,14 @@ def run(
     record_every = arguments.integer("record_every", record_every)
     if not schedule:
         raise ValueError("schedule must hold at least one phase; got none.")
+    try:
+        phases = [(kind, steps) for kind, steps in schedule]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"schedule must hold pairs of a phase and its steps; got {schedule!r:.80}."
+        ) from error
     traces, taken = [], 0
-    for kind, steps in schedule:
+    for kind, steps in phases:
         arguments.choice("schedule", kind, KINDS)
         blocks, rest = divmod(arguments.integer("schedule", steps), record_every)
         if rest:
@@ -134,6 +140,7 @@ def beta_nodes(concentration: Scalar, num_nodes: int) -> tuple[Array, Array]:
 
 def noise_square(q: Float[Array, "2 m n P"], data: PatchData) -> Float[Array, ""]:
     """Mean over the noise patches of the sum of q^2 over all filters of both classes."""
+    q = arguments.shaped("q", q, (2, None, *data.noise_mask.shape))
     return jnp.sum(q**2) / jnp.sum(data.noise_mask)
 
 

@@ -306,6 +306,8 @@ def gates(pre: Float[Array, "*shape"], gamma: Slope) -> Float[Array, "*shape"]:
 
     The leaky ReLU itself is ``pre * gates(pre, gamma)``.
     """
+    pre = arguments.real("pre", pre)
+    arguments.scalar("gamma", gamma, low=0.0, high=1.0)
     return jnp.where(pre > 0, jnp.ones_like(pre), jnp.asarray(gamma, pre.dtype))
 
 
@@ -389,7 +391,7 @@ def _gram(gram: Any) -> Array:
             "gram must be float64: margins are good to 1e-5 only in float32; "
             "turn on jax_enable_x64."
         )
-    return gram
+    return arguments.solvable("gram", gram)
 
 
 def _gram_and_labels(gram: Any, y: Any) -> tuple[Array, Array]:
@@ -399,7 +401,7 @@ def _gram_and_labels(gram: Any, y: Any) -> tuple[Array, Array]:
 
 def _multipliers(lam: Any, y: Array) -> Array:
     # NaN multipliers of a singular margin matrix pass, for verdicts under jit and without.
-    lam = jnp.asarray(lam, y.dtype)
+    lam = arguments.real("lam", lam).astype(y.dtype)
     if lam.shape != y.shape:
         raise ValueError(f"lam must have shape {y.shape}, one multiplier a label; got {lam.shape}.")
     return lam

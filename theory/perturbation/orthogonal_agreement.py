@@ -113,7 +113,9 @@ def noise_reach(
       lo: lower bound of the multipliers.
       hi: their upper bound, at least lo.
     """
-    lo, hi = jnp.asarray(lo), jnp.asarray(hi)
+    signed = arguments.vector("signed", signed)
+    absolute = arguments.vector("absolute", absolute, length=signed.shape[0])
+    lo, hi = arguments.shaped("lo", lo, ()), arguments.shaped("hi", hi, ())
     return (lo + hi) / 2 * signed + (hi - lo) / 2 * absolute
 
 
@@ -135,7 +137,8 @@ def feature_floor(
     unit_normal = arguments.vector("unit_normal", unit_normal, length=z.shape[1])
     arguments.scalar("eps", eps, low=0.0)
     n_adv = arguments.integer("n_adv", n_adv)
-    return jnp.asarray(eps, z.dtype) * n_adv * jnp.asarray(lo) * jnp.abs(z @ unit_normal)
+    lo = arguments.shaped("lo", lo, ())
+    return jnp.asarray(eps, z.dtype) * n_adv * lo * jnp.abs(z @ unit_normal)
 
 
 def agreement_certificate(

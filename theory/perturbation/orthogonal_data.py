@@ -32,8 +32,9 @@ def orthonormal_rows(raw: Float[Array, "n d"]) -> Float[Array, "n d"]:
     Raises:
       ValueError: for more rows than columns.
     """
-    raw = arguments.matrix("raw", raw)
-    _check_room(*raw.shape)
+    raw = arguments.solvable("raw", arguments.matrix("raw", raw))
+    if raw.shape[0] > raw.shape[1]:
+        raise ValueError(f"raw must have at most as many rows as columns; got shape {raw.shape}.")
     q, r = jnp.linalg.qr(raw.T)
     # QR leaves the sign of each column open.
     return (q * jnp.where(jnp.diagonal(r) < 0, -1, 1).astype(q.dtype)[None, :]).T
@@ -46,7 +47,8 @@ def rows_with_gram(raw: Float[Array, "n d"], gram: Float[Array, "n n"]) -> Float
     """
     raw = arguments.matrix("raw", raw)
     n = raw.shape[0]
-    factor = jnp.linalg.cholesky(arguments.matrix("gram", gram, rows=n, columns=n))
+    gram = arguments.solvable("gram", arguments.matrix("gram", gram, rows=n, columns=n))
+    factor = jnp.linalg.cholesky(gram)
     if not arguments.holds(jnp.isfinite, factor):
         raise ValueError("gram must be positive definite; its Cholesky factorisation fails.")
     return factor @ orthonormal_rows(raw)
@@ -66,6 +68,7 @@ def signed_gram(
     n = signs.shape[0]
     upper = jnp.triu(arguments.matrix("signs", signs, rows=n, columns=n), 1)
     radii = _radii(radii, n, signs.dtype)
+    arguments.scalar("rho", rho)
     cosines = jnp.eye(n, dtype=signs.dtype) + rho * (upper + upper.T)
     return radii[:, None] * radii[None, :] * cosines
 
@@ -126,6 +129,13 @@ def reflect(x: Float[Array, "n d"], normal: Float[Array, "d"]) -> Float[Array, "
     """
     x = arguments.matrix("x", x)
     normal = arguments.vector("normal", normal, length=x.shape[1])
+    largest = jnp.max(jnp.abs(normal))
+    if not arguments.holds(lambda largest: largest > 0, largest):
+        raise ValueError("normal must not be zero, which has no direction.")
+    # A length whose square would be rounded to 0 or infinity is brought near 1.
+    square, limits = normal @ normal, jnp.finfo(normal.dtype)
+    regular = (square > limits.tiny / limits.eps) & jnp.isfinite(square)
+    normal = jnp.where(regular, normal, normal / largest)
     return x - (2 * (x @ normal) / (normal @ normal))[:, None] * normal[None, :]
 
 

@@ -166,6 +166,7 @@ def gram_angle(
     """
     gram = arguments.matrix("gram", gram)
     n = gram.shape[0]
+    arguments.matrix("gram", gram, columns=n)
     first = arguments.matrix("first", first, columns=n)
     second = arguments.matrix("second", second, rows=first.shape[0], columns=n)
 

@@ -122,10 +122,13 @@ def perturbed_multipliers(
 
     Source: [derived].
     """
+    gram_base = arguments.solvable("gram_base", arguments.matrix("gram_base", gram_base))
+    n = gram_base.shape[0]
+    arguments.matrix("gram_base", gram_base, columns=n)
+    targets = arguments.labels("targets", targets, length=n)
     factor = orthogonal.margin_factor(gram_base, targets, gamma)
-    n = factor.shape[0]
     c = arguments.vector("base_dot_dir", base_dot_dir, length=n).astype(factor.dtype)
-    t = arguments.labels("targets", targets, length=n).astype(factor.dtype)
+    t = targets.astype(factor.dtype)
     arguments.number("eps", eps, low=0.0)
     eps = arguments.vector("eps", eps).astype(factor.dtype)
     arguments.scalar("dir_sqnorm", dir_sqnorm, low=0.0)
@@ -136,10 +139,11 @@ def perturbed_multipliers(
     weights = jnp.stack([(1 - gamma) ** 2, (1 + gamma) ** 2]) / 2
 
     def solve(eps: Array) -> Array:
-        pair = jnp.array([[0.0, 1.0], [1.0, 0.0]]) * eps
+        pair = jnp.array([[0.0, 1.0], [1.0, 0.0]], factor.dtype) * eps
         pair = pair.at[1, 1].set(eps**2 * dir_sqnorm)
         change = jax.scipy.linalg.block_diag(weights[0] * pair, weights[1] * pair)
-        moved = jnp.linalg.solve(jnp.eye(4) + change @ inner, change @ inner[:, 3])
+        system = jnp.eye(4, dtype=factor.dtype) + change @ inner
+        moved = jnp.linalg.solve(system, change @ inner[:, 3])
         return 2 * (solved[:, 3] - solved @ moved)
 
     return jax.vmap(solve)(eps)

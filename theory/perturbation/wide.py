@@ -195,6 +195,8 @@ def direction_cosine(
 
     A zero perturbation is an error outside ``jit`` and NaN inside.
     """
+    x = arguments.matrix("x", x)
+    pert = arguments.matrix("pert", pert, rows=x.shape[0], columns=x.shape[1])
     return jnp.abs(geometry.row_cosines(pert, representer_direction(x, y, x, gamma)))
 
 
@@ -209,6 +211,7 @@ def representer_coefficients(
     with the gates g of the trained network p at z and the trace's gate averages (Theorem A1). They
     are positive for gamma > 0; for gamma = 0 they vanish where no unit is open at both points.
     """
+    at = arguments.matrix("at", at, columns=p.w.shape[1])
     gates = networks.gates(p, at, gamma)
     return (p.a[:, None] ** 2 * gates).T @ trace.gate_average
 
@@ -222,6 +225,7 @@ def initial_direction(
 
     with the gates of the trained network p and the weights of the initial one.
     """
+    at = arguments.matrix("at", at, columns=p.w.shape[1])
     return (p.a[:, None] * networks.gates(p, at, gamma)).T @ p0.w
 
 
@@ -254,6 +258,7 @@ def surrogate_g(
       gamma: slope or activation.
     """
     r, z = arguments.pair(r, z, ("r", "z"))
+    x = arguments.matrix("x", x, rows=r.shape[0], columns=r.shape[1])
     directions = representer_direction(x, y, x, gamma)
     return jnp.mean(kernels.gate_kernel(r, z, gamma) * (directions @ z.T), axis=0)
 
@@ -328,7 +333,9 @@ def threshold_agreement(
     Source: [derived], B4.
     """
     d = arguments.integer("d", d)
+    arguments.scalar("mu", mu)
     arguments.scalar("eps", eps, low=0.0)
+    arguments.scalar("ybar", ybar)
     kappa = jnp.asarray(mu) * d**0.5
     offset = jnp.abs(jnp.asarray(ybar)) / jnp.asarray(eps)
     cdf = jax.scipy.stats.norm.cdf

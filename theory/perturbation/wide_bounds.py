@@ -61,6 +61,8 @@ def flip_mass(
       B: :func:`mean_norm` of the training samples.
     """
     arguments.scalar("tau", tau, low=0.0)
+    arguments.scalar("B", B)
+    x = arguments.matrix("x", x)
     pre = networks.preactivations(p, x)
     reach = tau * jnp.abs(p.a)[:, None] * B * _lengths(x)[None, :]
     return p.a**2 @ (jnp.abs(pre) <= reach).astype(pre.dtype)
@@ -80,6 +82,7 @@ def expected_flip_mass(
     """
     x = arguments.matrix("x", x)
     arguments.scalar("tau", tau, low=0.0)
+    arguments.scalar("B", B)
     m = arguments.integer("m", m)
     return 4 / jnp.pi * tau * B * _lengths(x) / (kernels.aug_norm(x) * float(m) ** 0.5)
 
@@ -144,6 +147,7 @@ def lazy_drift(
     """
     kernel = networks.empirical_lazy_kernel(p, x, z, gamma)
     y = arguments.labels("y", y, length=kernel.shape[0]).astype(kernel.dtype)
+    factors = arguments.vector("factors", factors, length=y.shape[0])
     return (y * factors) @ kernel / y.shape[0]
 
 
@@ -297,6 +301,12 @@ def agreement_certificate(
     """
     arguments.scalar("tau_f", tau_f, low=0.0, open_low=True)
     arguments.scalar("tau_g", tau_g, low=0.0, open_low=True)
+    F = arguments.shaped("F", F, (None,))
+    f0, M, g0, radius = (
+        arguments.shaped(name, value, F.shape)
+        for name, value in (("f0", f0), ("M", M), ("g0", g0), ("radius", radius))
+    )
+    extra_f, extra_g = arguments.real("extra_f", extra_f), arguments.real("extra_g", extra_g)
     sure_f = jnp.abs(F) > jnp.abs(f0) / tau_f + extra_f
     sure_g = jnp.abs(M) > radius + jnp.abs(g0) / tau_g + extra_g
     return sure_f & sure_g & (jnp.sign(M) == jnp.sign(F))

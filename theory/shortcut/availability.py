@@ -109,6 +109,7 @@ def probe_grid(mu: Pair, n: int = 30) -> Float[Array, "p 2"]:
 
 def decide(f: Float[Array, "..."]) -> Float[Array, "..."]:
     """Decisions -1 and +1 from outputs, +1 at 0; same shape."""
+    f = arguments.real("f", f)
     return jnp.where(f >= 0, 1.0, -1.0).astype(f.dtype)
 
 

@@ -107,9 +107,9 @@ def embed(
     lengths = jnp.linalg.norm(w, axis=0)
     if not arguments.holds(lambda length: jnp.abs(length - 1) <= _UNIT_TOLERANCE, lengths):
         raise ValueError(f"w must have columns of length 1; got lengths {lengths.tolist()}.")
-    layers = [arguments.integer("nesting", number, low=0) for number in nesting]
-    if len(layers) != 2:
+    if np.shape(nesting) != (2,):
         raise ValueError(f"nesting must hold two numbers of layers; got {nesting!r}.")
+    layers = [arguments.integer("nesting", number, low=0) for number in nesting]
     arguments.scalar("gain", gain, low=0.0, open_low=True)
     if key is None and any(layers):
         raise ValueError(f"key must be given to draw the layers of nesting {nesting!r}.")
@@ -178,7 +178,7 @@ def lda_fit(
 
     Source: [paper], reference classifier.
     """
-    x = arguments.matrix("x", x)
+    x = arguments.solvable("x", arguments.matrix("x", x))
     y = arguments.labels("y", y, length=x.shape[0]).astype(x.dtype)
     of_class = jnp.stack([y > 0, y < 0]).astype(x.dtype)
     sizes = jnp.sum(of_class, axis=1)

@@ -133,7 +133,7 @@ def centre_spectrum(
 
 
 def _clusters(pi: Array, centres: Array) -> tuple[Array, Array]:
-    centres = arguments.matrix("centres", centres)
+    centres = arguments.solvable("centres", arguments.matrix("centres", centres))
     pi = arguments.vector("pi", pi, length=centres.shape[0])
     arguments.number("pi", pi, low=0.0)
     if not arguments.holds(lambda pi: jnp.abs(jnp.sum(pi) - 1) <= _TOTAL, pi):

@@ -185,11 +185,9 @@ def _sizes(num_cues: int, num_levels: int) -> tuple[int, int]:
 
 
 def _levels(levels: Array) -> Array:
-    result = jnp.asarray(levels)
-    if result.ndim != 2 or 0 in result.shape:
+    result = arguments.integers("levels", levels, shape=(None, None))
+    if 0 in result.shape:
         raise ValueError(f"levels must be a non-empty matrix (n, k); got shape {result.shape}.")
-    if not jnp.issubdtype(result.dtype, jnp.integer) or not arguments.holds(
-        lambda known: known >= 0, result
-    ):
+    if not arguments.holds(lambda known: known >= 0, result):
         raise ValueError(f"levels must be integers of at least 0; got {levels!r:.80}.")
     return result

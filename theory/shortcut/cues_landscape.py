@@ -28,6 +28,7 @@ def unit_directions(key: Key[Array, ""], number: int, like: Float[Array, "p"]) -
       Rows of norm 1, shape ``(number, p)``.
     """
     arguments.integer("number", number)
+    like = arguments.vector("like", like)
     normal = jax.random.normal(key, (number, *like.shape), like.dtype)
     return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
 
@@ -60,6 +61,7 @@ def flatness(
     """
     params = arguments.vector("params", params)
     radii = arguments.vector("radii", arguments.number("radii", radii, low=0.0))
+    num_directions = arguments.integer("num_directions", num_directions)
     directions = unit_directions(key, num_directions, params)
     start = loss(params)
     points = radii.shape[0] * num_directions
@@ -80,7 +82,10 @@ def bezier(start: Array, bend: Array, end: Array, t: Array) -> Array:
       end: theta_1, at t = 1.
       t: shape ``()``.
     """
-    t = jnp.asarray(t).astype(start.dtype)
+    start = arguments.vector("start", start)
+    bend = arguments.vector("bend", bend, length=start.shape[0])
+    end = arguments.vector("end", end, length=start.shape[0])
+    t = jnp.asarray(arguments.scalar("t", t)).astype(start.dtype)
     return (1 - t) ** 2 * start + 2 * t * (1 - t) * bend + t**2 * end
 
 

@@ -72,9 +72,7 @@ def leakage_stats(
         arguments.integer("m", m, low=2)
     if not arguments.holds(lambda m: m <= d, m):
         raise ValueError(f"m must be at most {d}, the number of coordinates; got {m}.")
-    j = jnp.asarray(j)
-    if j.shape != (n,) or not jnp.issubdtype(j.dtype, jnp.integer):
-        raise ValueError(f"j must be {n} integers; got {j.dtype} of shape {j.shape}.")
+    j = arguments.integers("j", j, shape=(n,))
     if not arguments.holds(lambda j, m: (j >= 0) & (j < m), j, m):
         raise ValueError(f"j must be below m and not negative; got {j} with m = {m}.")
     size = jnp.abs(g)
@@ -110,16 +108,18 @@ def block_leakage(
     Returns:
       Mean over points of :math:`\mathrm{mean}_{null} |g| / \mathrm{mean}_{signal} |g|`: 0 where
       gradients keep to the signal, 1 where they do not tell the blocks apart. And the share of
-      points where the null block has the larger mean.
+      points where the null block has the larger mean. A mean over gradients that are all 0 is
+      infinite, and NaN for 0 over 0.
 
     Raises:
-      ValueError: for shapes that do not fit.
+      ValueError: for shapes that do not fit, or a point that lacks one of the two.
 
     Source: [derived], spec C.3.
     """
     g = arguments.matrix("g", g)
-    if signal.shape != g.shape:
-        raise ValueError(f"signal must have the shape of g, {g.shape}; got {signal.shape}.")
+    signal = arguments.flags("signal", signal, g.shape)
+    if not arguments.holds(lambda known: jnp.any(known, 1) & jnp.any(~known, 1), signal):
+        raise ValueError("signal must have coordinates with and without it in every row.")
     size = jnp.abs(g)
     inside, outside = (
         jnp.sum(jnp.where(mask, size, 0), axis=1) / jnp.sum(mask, axis=1)
@@ -144,6 +144,7 @@ def keep_top(
 
     Source: [paper], x^{A_top^k}.
     """
+    x = arguments.matrix("x", x)
     rank, count = _ranking(x, g, k)
     return jnp.where(rank < count, x, 0)
 
@@ -155,6 +156,7 @@ def keep_bottom(
 
     Source: [paper], x^{A_bot^k}.
     """
+    x = arguments.matrix("x", x)
     rank, count = _ranking(x, g, k)
     return jnp.where(rank >= x.shape[1] - count, x, 0)
 

@@ -121,7 +121,7 @@ def max_margin_output(x: Float[Array, " d"], m: int) -> Float[Array, ""]:
     Source: [derived] Theorem C1.
     """
     x = arguments.vector("x", x)
-    s = jnp.sum(x[:m])
+    s = jnp.sum(x[: arguments.integer("m", m)])
     return (jax.nn.relu(1 + s) - jax.nn.relu(1 - s)) / 2 * max_margin_value(m)
 
 
@@ -137,6 +137,7 @@ def normalised_margin(
       x: points, shape ``(n, d)``.
       y: labels +1 and -1.
     """
+    x = arguments.matrix("x", x, columns=p.w.shape[1])
     y = arguments.labels("y", y, length=x.shape[0])
     mass = jnp.sum(p.a**2) + jnp.sum(p.w**2) + jnp.sum(p.b**2)
     return jnp.min(y * networks.forward(p, x, 0.0)) / mass
@@ -160,6 +161,7 @@ def affine_robust_margin(
     Source: [derived] Theorem C2 (i).
     """
     v = arguments.vector("v", v)
+    arguments.scalar("c", c)
     arguments.scalar("eps", eps, low=0.0)
     return jnp.min(v) - jnp.abs(c) - eps * jnp.sum(jnp.abs(v))
 

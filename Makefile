@@ -8,13 +8,15 @@ OUT ?= figures/out
 # pip would compile to bytecode on one core, which takes as long as all else that it does.
 INSTALL = $(BIN)/pip install -q --no-compile -c constraints.txt -e
 BYTECODE = $(BIN)/python -m compileall -q -j 0 $(VENV)/lib
+# Tests of one file share what they compile and simulate.
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
 THEORY := $(shell find theory -name '*.py')
 SIMS := $(shell find sims -name '*.py')
 # What takes minutes and is about code alone is left out of a smoke run.
 VERDICTS := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/theorems.json)
 MEASURED := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/attacks.json $(RESULTS)/bench.json)
 
-.PHONY: reproduce paper test test-all fuzz browser lint typecheck bench verify falsify clean
+.PHONY: reproduce paper test test-all fuzz mutants browser lint typecheck bench verify falsify clean
 
 reproduce: $(VENV)/.runtime
 	$(BIN)/python -m sims run all --scale $(SCALE) --results $(RESULTS)
@@ -45,10 +47,10 @@ $(RESULTS)/bench.json: $(THEORY) $(SIMS) | $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks --json $@ || test -f $@
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -m "not slow" -q
+	$(PYTEST) -m "not slow" -q
 
 test-all: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -q
+	$(PYTEST) -q
 
 # The report in a headless browser: Chromium must be installed.
 browser: $(VENV)/.test
@@ -58,6 +60,11 @@ browser: $(VENV)/.test
 # Every public function with drawn arguments, valid and invalid; takes minutes.
 fuzz: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto -m slow tests/test_fuzz.py
+
+# Whether changes of the code of theory are noticed by verification and tests; about an hour.
+mutants: $(VENV)/.dev
+	mkdir -p $(RESULTS)
+	$(BIN)/python -m tests.mutation --json $(RESULTS)/mutants.json
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -8,19 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests import spoilt
+from tests import spoilt, verdicts
+from tests.verdicts import BLOCK
 from theory import catalogue, theorem
 
-BLOCK = 16  # one shape, so that all checks of a theorem share what is compiled
 every_theorem = pytest.mark.parametrize("name", catalogue.THEOREMS)
 
 
 @every_theorem
 def test_theorem_holds_and_its_controls_are_caught(name):
-    verdict = theorem.verify(catalogue.THEOREMS[name], jax.random.key(7), 64, block=BLOCK)
+    verdict = verdicts.verify(name)
     assert verdict.held, verdict
     assert verdict.instances == 64
     assert set(verdict.controls) == set(catalogue.THEOREMS[name].controls)
+    assert not verdicts.differences(verdict, verdicts.recorded()[name])
 
 
 @every_theorem
@@ -101,6 +102,6 @@ def test_broken_code_is_noticed(name, monkeypatch, fresh_compilations):
     monkeypatch.setattr(
         module, function, lambda *args, **options: change(original(*args, **options))
     )
-    verdict = theorem.verify(catalogue.THEOREMS[name], jax.random.key(7), 64, block=BLOCK)
+    verdict = verdicts.verify(name)
     expected = "VACUOUS" if name in spoilt.VACUOUS else "VIOLATED"
     assert verdict.status == expected, verdict

@@ -79,6 +79,18 @@ def test_hypotheses_choose_the_elements_that_count():
     np.testing.assert_allclose([outcome.slack, outcome.tightness], [-0.5, 2.0], rtol=1e-12)
 
 
+def test_each_conclusion_has_a_ratio_of_its_own():
+    one = jnp.ones(2)
+    bounds = {
+        "tight": Bound(lhs=jnp.array([0.2, 0.9]), rhs=one),
+        "loose": Bound(lhs=0.1 * one, rhs=one),
+        "sign": Bound(lhs=-one, rhs=0 * one),
+    }
+    outcome = examine({}, bounds)
+    assert outcome.tightness == outcome.ratios["tight"] == 0.9
+    assert outcome.ratios["loose"] == 0.1 and jnp.isnan(outcome.ratios["sign"])
+
+
 def test_scalar_hypotheses_count_for_every_element():
     conclusion = Bound(lhs=jnp.array([2.0, 0.5]), rhs=jnp.ones(2))
     never = Bound(lhs=jnp.asarray(1.0), rhs=jnp.asarray(0.0))

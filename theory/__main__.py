@@ -106,6 +106,7 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
                 "allowed": verdict.allowed,
                 "worst_slack": _finite(verdict.worst_slack),
                 "tightness": _finite(verdict.tightness),
+                "ratios": {name: _finite(ratio) for name, ratio in verdict.ratios.items()},
                 "controls": dict(verdict.controls),
                 "missed": list(verdict.missed),
                 "certified": decided,

@@ -101,6 +101,7 @@ class Outcome:
     violated: Array | np.ndarray  # whether a conclusion failed at a checked element
     slack: Array | np.ndarray  # worst relative slack over checked elements; inf if none
     tightness: Array | np.ndarray  # largest lhs / rhs over those with rhs > 0; NaN if none
+    ratios: Mapping[str, Array | np.ndarray]  # the same of each conclusion alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Verdict:
     allowed: int
     worst_slack: float
     tightness: float  # median over instances of the largest lhs / rhs; NaN for pure sign statements
+    ratios: Mapping[str, float]  # the same of each conclusion alone
     controls: Mapping[str, float]  # share of instances in which each control was caught
     missed: tuple[str, ...]  # controls that were not caught
 
@@ -134,7 +136,7 @@ def examine(hypotheses: Bounds, conclusions: Bounds) -> Outcome:
     checked = jnp.zeros((), jnp.int32)
     violated = jnp.zeros((), bool)
     slack = jnp.asarray(jnp.inf)
-    tightness = jnp.asarray(-jnp.inf)
+    ratios = {}
     for name, conclusion in conclusions.items():
         shape = jnp.broadcast_shapes(jnp.shape(conclusion.lhs), jnp.shape(conclusion.rhs))
         relevant = jnp.ones(shape, bool)
@@ -152,9 +154,12 @@ def examine(hypotheses: Bounds, conclusions: Bounds) -> Outcome:
         slack = jnp.minimum(slack, jnp.min(jnp.where(relevant, relative, jnp.inf)))
         useful = relevant & (conclusion.rhs > 0)
         ratio = conclusion.lhs / jnp.where(useful, conclusion.rhs, 1)
-        tightness = jnp.maximum(tightness, jnp.max(jnp.where(useful, ratio, -jnp.inf)))
-    tightness = jnp.where(jnp.isinf(tightness), jnp.nan, tightness)
-    return Outcome(checked=checked, violated=violated, slack=slack, tightness=tightness)
+        largest = jnp.max(jnp.where(useful, ratio, -jnp.inf))
+        ratios[name] = jnp.where(jnp.isinf(largest), jnp.nan, largest)
+    tightness = functools.reduce(jnp.fmax, ratios.values(), jnp.asarray(jnp.nan))
+    return Outcome(
+        checked=checked, violated=violated, slack=slack, tightness=tightness, ratios=ratios
+    )
 
 
 def draw_knobs(theorem: Theorem, key: Key[Array, ""], number: int) -> Knobs:
@@ -242,7 +247,7 @@ def verify(
         _judge_many(theorem, size, jax.random.fold_in(key_main, index), per_size, block)
         for index, size in enumerate(theorem.sizes)
     ]
-    outcome = jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    outcome = _joined(parts)
     vacuous = int(np.sum(outcome.checked == 0))
     total = outcome.checked.size
     violations = int(np.sum(outcome.violated))
@@ -265,7 +270,6 @@ def verify(
         status = "VACUOUS"
     if violations > allowed:
         status = "VIOLATED"
-    tightness = outcome.tightness[checked & ~np.isnan(outcome.tightness)]
     return Verdict(
         name=theorem.name,
         source=theorem.source,
@@ -275,10 +279,33 @@ def verify(
         violations=violations,
         allowed=allowed,
         worst_slack=float(np.min(outcome.slack[checked])) if checked.any() else math.nan,
-        tightness=float(np.median(tightness)) if tightness.size else math.nan,
+        tightness=_median(outcome.tightness[checked]),
+        ratios={name: _median(each[checked]) for name, each in outcome.ratios.items()},
         controls=shares,
         missed=tuple(missed),
     )
+
+
+def _joined(parts: list[Outcome]) -> Outcome:
+    """The outcomes of all sizes; a conclusion that some sizes do not have is NaN there."""
+    names = dict.fromkeys(name for part in parts for name in part.ratios)
+    alike = [
+        dataclasses.replace(
+            part,
+            ratios={
+                name: part.ratios.get(name, np.full_like(part.tightness, np.nan)) for name in names
+            },
+        )
+        for part in parts
+    ]
+    joined: Outcome = jax.tree.map(lambda *leaves: np.concatenate(leaves), *alike)
+    return joined
+
+
+def _median(values: Array | np.ndarray) -> float:
+    """Of those that are numbers; NaN if none is."""
+    numbers = np.asarray(values)[~np.isnan(values)]
+    return float(np.median(numbers)) if numbers.size else math.nan
 
 
 def _allowed(checked: int, failure_rate: float) -> int:

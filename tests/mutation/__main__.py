@@ -1,0 +1,85 @@
+"""The command ``python -m tests.mutation``: how many changes of the code do its checks notice?
+
+Cosmic Ray finds and makes the changes. Its own runner works on one tree and tries all of them,
+which would take days here: each is tried in a process with copies of its own, and a sample of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.mutation import changes
+from tests.mutation.trials import ROOT, Outcome, module_name, tried
+
+REQUIRED = 0.9
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Try changes and report; 1 if too few in the theorem modules are noticed, 2 for bad input."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
+    parser.add_argument(
+        "modules", nargs="*", metavar="MODULE", help="theory.kernels ...; all that state theorems"
+    )
+    parser.add_argument("--all", action="store_true", help="all modules of theory")
+    parser.add_argument("--changes", type=int, default=12, metavar="K", help="a module (12)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (0)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store what came out there")
+    given = parser.parse_args(arguments)
+    known = {module_name(path): path for path in sorted((ROOT / "theory").rglob("*.py"))}
+    for module in given.modules:
+        if module not in known:
+            parser.exit(2, f"error: MODULE must be one of {', '.join(known)}; got {module}.\n")
+    if given.changes < 1:
+        parser.exit(2, f"error: --changes must be at least 1; got {given.changes}.\n")
+    states = {name for name, path in known.items() if "\nTHEOREMS = (" in path.read_text()}
+    chosen = given.modules or (list(known) if given.all else sorted(states))
+    possible = {module: changes.of(known[module]) for module in chosen}
+    specs = [
+        spec
+        for module in chosen
+        for spec in changes.sample(possible[module], given.changes, given.seed)
+    ]
+    outcomes = []
+    for outcome in tried([module for module in chosen if possible[module]], specs):
+        outcomes.append(outcome)
+        if outcome.noticed is None:
+            print(f"{outcome.module}:{outcome.line} survived\n{outcome.change}", flush=True)
+    print(_table(outcomes, {module: len(found) for module, found in possible.items()}))
+    if given.json:
+        rows = [dataclasses.asdict(outcome) for outcome in outcomes]
+        given.json.write_text(json.dumps({"seed": given.seed, "outcomes": rows}, indent=1) + "\n")
+    judged = [outcome for outcome in outcomes if outcome.module in states]
+    return 0 if _score(judged) >= REQUIRED else 1
+
+
+def _score(outcomes: Sequence[Outcome]) -> float:
+    """The share that was noticed; 1 of none."""
+    return (
+        sum(outcome.noticed is not None for outcome in outcomes) / len(outcomes)
+        if outcomes
+        else 1.0
+    )
+
+
+def _table(outcomes: Sequence[Outcome], possible: dict[str, int]) -> str:
+    width = max(map(len, possible))
+    lines = [f"{'module':{width}}  possible  tried  verify  tests  survived  score"]
+    rows = {module: [each for each in outcomes if each.module == module] for module in possible}
+    for module, of in {**rows, "all": list(outcomes)}.items():
+        total = possible.get(module, sum(possible.values()))
+        verified = sum((each.noticed or "").startswith("verify") for each in of)
+        survived = sum(each.noticed is None for each in of)
+        lines.append(
+            f"{module:{width}}  {total:8}  {len(of):5}  {verified:6}  "
+            f"{len(of) - verified - survived:5}  {survived:8}  {_score(of):5.2f}"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

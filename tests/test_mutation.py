@@ -1,0 +1,101 @@
+"""Which changes of code are made, and what is run to notice them: see tests/mutation."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("cosmic_ray")
+
+from tests.mutation import __main__ as command
+from tests.mutation import changes, judge, trials
+
+SOURCE = '''"""Text with 3 numbers and a < b."""
+
+def scaled(x: "int | None", factor: float = 2.0) -> "int | None":
+    return -x * factor if x < 1 else x
+
+TABLE: dict[int, int] | None = None
+'''
+
+
+@pytest.fixture
+def module(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(SOURCE)
+    return path
+
+
+def test_changes_are_those_of_what_is_run(module):
+    found = [
+        (spec.start_pos[0], spec.operator_name.partition("_")[2] or "number")
+        for spec in changes.of(module)
+    ]
+    assert sorted(found) == [
+        (3, "number"),
+        (3, "number"),
+        (4, "Delete_USub"),
+        (4, "Lt_GtE"),
+        (4, "Lt_LtE"),
+        (4, "Mul_Div"),
+        (4, "number"),
+        (4, "number"),
+    ]
+
+
+def test_a_larger_sample_has_the_smaller_one_in_it(module):
+    possible = changes.of(module)
+    assert changes.sample(possible, 3, seed=1) == changes.sample(possible, 5, seed=1)[:3]
+    assert changes.sample(possible, 3, seed=1) != changes.sample(possible, 3, seed=2)
+    assert len(changes.sample(possible, 100, seed=0)) == len(possible)
+
+
+def test_theorems_and_tests_of_a_module():
+    names = judge.theorems("theory.perturbation.wide_threshold")
+    assert names and all(name.startswith("wide.") for name in names)
+    assert "availability.linear_early" in judge.theorems(
+        "theory.shortcut.availability_linear_theorems"
+    )
+    assert judge.tests("theory.geometry")[0] == "tests/test_geometry.py"
+    users = judge.theorems("theory.mixup.collapse_dual")
+    assert users and all(name.startswith("collapse.") for name in users)
+
+
+def outcome(module, noticed):
+    return trials.Outcome(module, 1, "f", "-a\n+b", noticed)
+
+
+def test_the_table_counts_by_what_noticed():
+    table = command._table(
+        [outcome("m", "verify a: VIOLATED"), outcome("m", "tests FAILED b"), outcome("n", None)],
+        {"m": 10, "n": 20},
+    )
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[1:] == [
+        ["m", "10", "2", "1", "1", "0", "1.00"],
+        ["n", "20", "1", "0", "0", "1", "0.00"],
+        ["all", "30", "3", "1", "1", "1", "0.67"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["theory.kernel"], "MODULE must be one of"),
+        (["--changes", "0"], "--changes must be at least 1; got 0"),
+    ],
+)
+def test_wrong_arguments(arguments, words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        command.main(arguments)
+    assert stop.value.code == 2 and words in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_change_that_matters_is_noticed_and_the_score_decides(tmp_path, capsys):
+    file = tmp_path / "mutants.json"
+    code = command.main(["theory.angles", "--changes", "4", "--json", str(file)])
+    outcomes = json.loads(file.read_text())["outcomes"]
+    assert len(outcomes) == 4 and any(each["noticed"] for each in outcomes)
+    assert code == 0 and "theory.angles" in capsys.readouterr().out
+    assert not Path("mutation-").exists()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from figures import catalogue, drawing
+from theory import files, stopping
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,23 +34,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--out", type=Path, default=drawing.FOLDER, help="folder of the figures (%(default)s)"
     )
     given = parser.parse_intermixed_args(arguments)
-    with_report = given.stems[:1] == ["report"]
-    try:
-        if given.stems[:1] == ["numbers"]:
-            _numbers(given)
-            return
-        drawn = drawing.draw_all(given.stems[with_report:], given.scale, given.results, given.out)
-        page, summary = None, ""
-        if with_report:
-            from figures import report
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    with stopping.stopping(lambda: "files are whole; the same command goes on"):
+        try:
+            _numbers(given) if given.stems[:1] == ["numbers"] else _draw(given)
+        except ValueError as error:
+            parser.error(str(error))
+        except files.NotWritten as error:
+            parser.exit(1, f"stopped: {error} Files are whole; the same command goes on\n")
 
-            page = report.write(drawn, given.results, given.out)
-            summary = report.summary(drawn)
-    except ValueError as error:
-        parser.error(str(error))
+
+def _draw(given: argparse.Namespace) -> None:
+    with_report = given.stems[:1] == ["report"]
+    drawn = drawing.draw_all(given.stems[with_report:], given.scale, given.results, given.out)
     print(drawing.table(drawn))
-    if page is not None:
-        print(f"\n{summary}\nreport in {page}")
+    if with_report:
+        from figures import report
+
+        page = report.write(drawn, given.results, given.out)
+        print(f"\n{report.summary(drawn)}\nreport in {page}")
 
 
 def _numbers(given: argparse.Namespace) -> None:

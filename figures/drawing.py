@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from figures import catalogue
+from theory import files
 
 if TYPE_CHECKING:
     from sims.experiment import StemResults
@@ -56,22 +57,23 @@ def draw_all(
       results: root folder of the results.
       out: root folder of the figures, made if it is not there.
 
-    The figures of a stem are kept as they are if the same code drew all from the same results.
+    The figures of a stem are kept as they are if the same code drew all from the same results, and
+    their files are as they were written.
 
     Raises:
       ValueError: for an unknown stem or scale, missing results, or a folder that cannot be written.
         Nothing has been drawn then.
+      NotWritten: if the folder or its disk does not take a file.
     """
     modules = {stem: catalogue.get(stem) for stem in stems or catalogue.STEMS}
     from tqdm import tqdm
 
-    from figures import style
     from sims import experiment
     from theory import runtime
 
     loaded = {stem: experiment.load(stem, scale, results) for stem in modules}
     for stem in modules:
-        style.prepare(Path(out) / stem)
+        files.prepare("out folder", Path(out), stem)
     found = {stem: _kept(loaded[stem], Path(out) / stem) for stem in modules}
     missing = [stem for stem in modules if not found[stem]]
     draw = functools.partial(_draw, out=Path(out))
@@ -96,8 +98,8 @@ def table(stems: Sequence[Stem]) -> str:
                 rows.append((label, f"{drawn.pdf}, .png", seconds))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
-        f"{label:{widths[0]}}  {files:{widths[1]}}  {seconds:>{widths[2]}}".rstrip()
-        for label, files, seconds in rows
+        f"{label:{widths[0]}}  {paths:{widths[1]}}  {seconds:>{widths[2]}}".rstrip()
+        for label, paths, seconds in rows
     )
 
 
@@ -118,8 +120,14 @@ def _draw(results: StemResults, out: Path) -> tuple[Drawn, ...]:
         else:
             pdf, png = style.save(figure, folder, name)
             drawn.append(Drawn(name, caption, pdf, png, time.perf_counter() - start))
-    record = {"key": _key(results), "left_out": {each.name: each.left_out for each in drawn}}
-    style.replace(folder / RECORD, json.dumps(record).encode())
+    record = {
+        "key": _key(results),
+        "left_out": {each.name: each.left_out for each in drawn},
+        "sha256": {
+            path.name: _sha256(path) for each in drawn for path in (each.pdf, each.png) if path
+        },
+    }
+    files.write(folder / RECORD, json.dumps(record).encode())
     return tuple(drawn)
 
 
@@ -137,8 +145,12 @@ def _key(results: StemResults) -> str:
     return digest.hexdigest()
 
 
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _kept(results: StemResults, folder: Path) -> tuple[Drawn, ...]:
-    """A stem's figures as they lie there; none if one is missing or drawn from something else."""
+    """A stem's figures as they lie there; none if one is missing, changed or drawn otherwise."""
     module = catalogue.get(results.stem)
     try:
         record = json.loads((folder / RECORD).read_text())
@@ -149,9 +161,9 @@ def _kept(results: StemResults, folder: Path) -> tuple[Drawn, ...]:
                 found.append(Drawn(name, module.CAPTIONS[name], left_out=left_out[name]))
                 continue
             pdf, png = (folder / f"{name}.{kind}" for kind in ("pdf", "png"))
-            if not (pdf.is_file() and png.is_file()):
+            if any(record["sha256"][path.name] != _sha256(path) for path in (pdf, png)):
                 return ()
             found.append(Drawn(name, module.CAPTIONS[name], pdf, png, kept=True))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return ()
     return tuple(found)

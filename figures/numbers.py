@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from figures import records, style, tables, tex
+from figures import records, tables, tex
 from figures.judged import word
 from sims import catalogue
+from theory import files
 
 if TYPE_CHECKING:
     from figures.records import Records
@@ -73,12 +74,12 @@ def write(stems: Sequence[StemResults], results: str | Path, out: str | Path) ->
     macros |= _theorems(stored) if stored.theorems else {}
     macros |= _bench(stored) if stored.bench else {}
     lines = [rf"\twolayerset{{{key}}}{{{value}}}" for key, value in macros.items()]
-    style.prepare(Path(out))
-    style.replace(Path(out) / "claims.tex", tables.claims(claims).encode())
-    style.replace(Path(out) / "theorems.tex", tables.theorems(stored).encode())
-    style.replace(Path(out) / "bench.tex", tables.bench(stored).encode())
+    files.prepare("out folder", Path(out))
+    files.write(Path(out) / "claims.tex", tables.claims(claims).encode())
+    files.write(Path(out) / "theorems.tex", tables.theorems(stored).encode())
+    files.write(Path(out) / "bench.tex", tables.bench(stored).encode())
     path = Path(out) / NAME
-    style.replace(path, ("\n".join(lines) + "\n").encode())
+    files.write(path, ("\n".join(lines) + "\n").encode())
     return Numbers(path, len(macros), tuple(missing))
 
 

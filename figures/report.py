@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from figures import page, records, style
+from figures import page, records
 from figures.drawing import Drawn, Stem
 from figures.judged import WORDS, speed_word, word
 from figures.page import table, text, verdict
 from sims import catalogue
 from sims.experiment import Claim, StemResults
+from theory import files
 
 if TYPE_CHECKING:
     from figures.records import Records
@@ -32,7 +33,8 @@ def write(stems: Sequence[Stem], results: str | Path, out: str | Path) -> Path:
       out: root folder of the figures, to which the page links.
 
     Raises:
-      ValueError: if a file of those is not what its command writes.
+      ValueError: if a file of those is damaged, or not what its command writes.
+      NotWritten: if the folder or its disk does not take the page.
     """
     stored = records.read(results)
     claims = [catalogue.get(stem.results.stem).claims(stem.results) for stem in stems]
@@ -60,10 +62,10 @@ def write(stems: Sequence[Stem], results: str | Path, out: str | Path) -> Path:
         body += ['<h2 id="speed">Speed against straightforward implementations</h2>']
         body += [_bench(stored)]
     if stored.stale:
-        files = " and ".join(stored.stale)
-        body.append(f'<p class="note">Computed by other code than is here now: {text(files)}.</p>')
+        stale = " and ".join(stored.stale)
+        body.append(f'<p class="note">Computed by other code than is here now: {text(stale)}.</p>')
     path = Path(out) / NAME
-    style.replace(path, page.render("twolayer: report", body).encode())
+    files.write(path, page.render("twolayer: report", body).encode())
     return path
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import uuid
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +13,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from theory import files
 
 # Inches: one and two columns of the paper, and the height of its text.
 COLUMN = 3.25
@@ -93,16 +93,6 @@ def log_ticks(axes: Axes, x: np.ndarray) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def prepare(folder: Path) -> None:
-    """Make a folder for figures; ValueError if it cannot be made or written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(None, "Permission denied")
-    except OSError as error:
-        raise ValueError(f"out folder {folder} cannot be written: {error.strerror}.") from error
-
-
 @styled()
 def save(figure: Figure, folder: str | Path, name: str) -> tuple[Path, Path]:
     """Write ``name.pdf`` and ``name.png`` (200 dpi), without a date, and return both paths."""
@@ -111,16 +101,5 @@ def save(figure: Figure, folder: str | Path, name: str) -> tuple[Path, Path]:
         buffer = io.BytesIO()
         figure.savefig(buffer, format=ending, dpi=200, metadata=metadata)
         paths.append(Path(folder) / f"{name}.{ending}")
-        replace(paths[-1], buffer.getvalue())
+        files.write(paths[-1], buffer.getvalue())
     return paths[0], paths[1]
-
-
-def replace(path: Path, payload: bytes) -> None:
-    """Write a file under another name, then rename it: a killed process leaves the old one."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        partial.write_bytes(payload)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

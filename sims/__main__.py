@@ -9,18 +9,15 @@ import functools
 import io
 import itertools
 import operator
-import os
-import signal
-import socket
 import sys
-import threading
 import typing
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 from sims import catalogue
+from theory import files, stopping
 
 if TYPE_CHECKING:
     from sims import processes, runner
@@ -125,14 +122,20 @@ def _status(stems: Sequence[str], folder: Path) -> None:
 
 
 def _run(stem: str, tokens: Sequence[str]) -> None:
-    with _stopping() as tell:
+    plans: list[runner.Plan] = []
+
+    def so_far() -> str:
+        done = f"{plans[0].done} of {plans[0].total}" if plans else "no"
+        return f"{done} cells done; the same command resumes"
+
+    with stopping.stopping(so_far), _whole_cells(so_far):
         with _wrong_input():
             experiment = catalogue.get(stem)
             options, overrides = _parse(experiment, tokens)
             part = _part(options)
             member = _join(options)
             plan = _plan(stem, options, overrides)
-        tell(plan)
+        plans.append(plan)
         if plan.done and plan.missing <= _FEW and not member:
             for cell in plan.lacking():
                 print(f"missing: {cell}")
@@ -164,6 +167,7 @@ def _submit(given: argparse.Namespace, tokens: Sequence[str]) -> None:
         if count:
             from sims import submit
 
+            files.prepare("logs folder", given.logs)
             command = _command(given.stem, tokens)
             ids = submit.submit(
                 [[*command, "--part", f"{i + 1}/{count}"] for i in range(count)],
@@ -320,40 +324,13 @@ def _words(kind: Any) -> str:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[typing.Callable[[runner.Plan], None]]:
-    """End the process on SIGINT and SIGTERM at once, with one line, also amid a computation.
-
-    Python calls its signal handlers between two of its own instructions, so minutes late where one
-    compiled call takes minutes. The number of the signal is written to a socket without delay, and
-    a thread waits for it there. Files are written so that any moment is a good one to stop.
-    """
-    plans: list[runner.Plan] = []
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-
-    def wait() -> None:
-        with reader:
-            number = reader.recv(1)
-        if number:
-            done = f"{plans[0].done} of {plans[0].total}" if plans else "no"
-            # The progress bar leaves the cursor behind it.
-            start = "\n" if sys.stderr.isatty() else ""
-            print(f"{start}stopped: {done} cells done; the same command resumes", file=sys.stderr)
-            sys.stderr.flush()
-            os._exit(128 + number[0])
-
-    threading.Thread(target=wait, daemon=True).start()
-    before = signal.set_wakeup_fd(writer.fileno())
-    handlers = {
-        number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+def _whole_cells(so_far: Callable[[], str]) -> Iterator[None]:
+    """A disk that takes no more ends the command with one line."""
     try:
-        yield plans.append
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(before)
-        writer.close()
+        yield
+    except files.NotWritten as error:
+        print(f"stopped: {error} {so_far()}", file=sys.stderr)
+        sys.exit(1)
 
 
 @contextlib.contextmanager

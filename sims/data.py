@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import math
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -123,8 +124,11 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
 
     Raises:
       MissingData: if the data is not there, naming the places.
-      ValueError: if a file is damaged, naming it.
+      ValueError: if the name is none of a file; if a file is damaged, naming it.
     """
+    # A config's word must not lead out of the folder that the user has named.
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise ValueError(f"name of images must be of letters, digits, '_', '-', '.'; got {name!r}.")
     if name == "digits":
         return _digits()
     given = path or os.environ.get(DATA_VARIABLE)

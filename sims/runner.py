@@ -22,7 +22,7 @@ from tqdm import tqdm
 from sims import catalogue, compute, leases, storage
 from sims.data import DATA_VARIABLE, MissingData
 from sims.experiment import SCALES, Experiment, Study
-from theory import arguments
+from theory import arguments, files
 
 # Seconds between two looks at whether another run has stored a cell.
 _LOOK = 0.5
@@ -88,9 +88,10 @@ class Plan:
         return [f"{job.row.study}/{job.row.label} seed {job.seed}" for job in self._jobs.values()]
 
     def free(self) -> int:
-        """How many of the missing cells no other run is computing now."""
+        """How many of the missing cells no other run is computing now; see `Leases.settle`."""
         held = leases.Leases(self.folder)
-        return sum(held.is_free(name) for name in self._jobs)
+        held.settle(self._jobs)
+        return sum(map(held.is_free, self._jobs))
 
     def execute(
         self,
@@ -110,8 +111,11 @@ class Plan:
             on with what is left of the others: so k runs divide the work without getting in each
             other's way.
           wait: whether to stay until the cells of other runs are there, and to compute those that
-            such a run leaves behind when it is killed.
+            such a run leaves behind when it is killed; otherwise only those that one has left.
           processes: how many processes share the cores of this machine.
+
+        Raises:
+          NotWritten: if the folder or its disk does not take the results; what is stored is whole.
         """
         index, count = part
         provenance = storage.provenance()
@@ -181,7 +185,10 @@ class Plan:
                     if jobs:
                         jobs[0].row.seconds += seconds / workers
                 bar.update(self.look())
-                batches = list(_batches(self._jobs.values(), single=on_cpu)) if wait else []
+                if not wait:
+                    held.settle(self._jobs)
+                rest = [job for job in self._jobs.values() if wait or held.is_free(job.name)]
+                batches = list(_batches(rest, single=on_cpu))
                 if batches:
                     time.sleep(_LOOK)
 
@@ -266,7 +273,7 @@ def plan(
             raise ValueError(f"data must be a folder; got {str(data)!r}.")
         os.environ[DATA_VARIABLE] = str(data)
     cells_folder = Path(folder) / stem
-    storage.prepare(cells_folder)
+    files.prepare("results folder", Path(folder), stem)
     compute.forget_inputs()
     rows, jobs = [], []
     planned: set[str] = set()

@@ -1,15 +1,17 @@
 """Results on disk: one cell, that is one (config, seed), is an ``.npz`` and a ``.json`` sidecar.
 
-Both are written to a temporary file in the same folder, flushed to the disk and renamed, the
-sidecar last, so a process killed at any moment leaves complete cells and at most a temporary file.
-The sidecar holds the hash of the ``.npz`` and a digest of itself: a damaged cell is named in a
-warning and counts as absent. The name of a cell is a hash of what it is the result of: stem, study,
-version, config, seed and the checksum of the data. Nothing is ever pickled.
+Both are written whole (see ``theory.files``), the sidecar last, so a process killed at any moment
+leaves complete cells and at most a temporary file. The sidecar holds the hash of the ``.npz`` and a
+digest of itself: a damaged cell is named in a warning and counts as absent. Of processes that write
+the same cell the first one's stays. The name of a cell is a hash of what it is the result of: stem,
+study, version, config, seed and the checksum of the data. Nothing is ever pickled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import io
 import json
@@ -17,18 +19,16 @@ import math
 import os
 import platform
 import subprocess
-import time
-import uuid
 import warnings
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# Writing a file takes seconds: a temporary one of this age (in seconds) belongs to no live process.
-STALE = 3600.0
+from theory import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,27 +56,7 @@ def identity(
 
 def cell_name(cell: Mapping[str, Any]) -> str:
     """The file name, without ending, of the cell with this identity."""
-    return _digest(cell)[:32]
-
-
-def prepare(folder: Path) -> None:
-    """Make the folder, see that it can be written, and remove what killed runs left behind.
-
-    Raises:
-      ValueError: if the folder cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(folder / ".writable", b"")
-        (folder / ".writable").unlink(missing_ok=True)
-    except OSError as error:
-        raise ValueError(f"results folder {folder} cannot be written: {error.strerror}.") from error
-    for path in folder.glob(".*.tmp"):
-        try:
-            if time.time() - path.stat().st_mtime > STALE:
-                path.unlink()
-        except FileNotFoundError:  # another run was faster
-            continue
+    return files.digest(cell)[:32]
 
 
 def write(
@@ -85,7 +65,11 @@ def write(
     arrays: Mapping[str, np.ndarray],
     details: Mapping[str, Any],
 ) -> None:
-    """Store a cell: the arrays, then the sidecar with the identity and the details."""
+    """Store a cell: the arrays, then the sidecar with the identity and the details.
+
+    Raises:
+      NotWritten: if the folder or its disk does not take it.
+    """
     name = cell_name(cell)
     payload = _npz(arrays)
     sidecar = {
@@ -93,25 +77,20 @@ def write(
         "cell": dict(cell),
         "npz_sha256": hashlib.sha256(payload).hexdigest(),
     }
-    _write_atomically(folder / f"{name}.npz", payload)
-    _write_atomically(folder / f"{name}.json", _render({**sidecar, "digest": _digest(sidecar)}))
+    with _alone(folder):
+        try:
+            if _read(folder, name) is not None:
+                return
+        except _Damaged:
+            pass
+        files.write(folder / f"{name}.npz", payload)
+        files.write(folder / f"{name}.json", _render(files.signed(sidecar)))
 
 
 def read(folder: Path, name: str) -> Cell | None:
     """A stored cell; None if there is none, or, with a warning, if a file of it is damaged."""
     try:
-        sidecar = _read_sidecar(folder / f"{name}.json")
-        if sidecar is None:
-            return None
-        path = folder / f"{name}.npz"
-        try:
-            payload = path.read_bytes()
-        except FileNotFoundError as error:
-            raise _Damaged(path, "is missing") from error
-        if hashlib.sha256(payload).hexdigest() != sidecar["npz_sha256"]:
-            raise _Damaged(path, "does not have the hash that its sidecar states")
-        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-            return Cell({key: archive[key] for key in archive.files}, sidecar)
+        return _read(folder, name)
     except _Damaged as damage:
         warnings.warn(str(damage), stacklevel=2)
         return None
@@ -155,7 +134,7 @@ class Index:
 
     @staticmethod
     def _key(cell: Mapping[str, Any]) -> str:
-        return _digest({**cell, "data": None})
+        return files.digest({**cell, "data": None})
 
 
 def provenance() -> dict[str, Any]:
@@ -182,17 +161,33 @@ class _Damaged(Exception):
         super().__init__(f"{path} is damaged and not used: it {what}.")
 
 
+def _read(folder: Path, name: str) -> Cell | None:
+    sidecar = _read_sidecar(folder / f"{name}.json")
+    if sidecar is None:
+        return None
+    path = folder / f"{name}.npz"
+    payload = _contents(path)
+    if payload is None:
+        raise _Damaged(path, "is missing")
+    if hashlib.sha256(payload).hexdigest() != sidecar["npz_sha256"]:
+        raise _Damaged(path, "does not have the hash that its sidecar states")
+    try:
+        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+            return Cell({key: archive[key] for key in archive.files}, sidecar)
+    # Its hash can be right and yet no run of this program have written it.
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise _Damaged(path, "does not hold arrays of numbers") from error
+
+
 def _read_sidecar(path: Path) -> dict[str, Any] | None:
     """A sidecar whose every byte is as written; None if there is none."""
-    try:
-        payload = path.read_bytes()
-    except FileNotFoundError:
+    payload = _contents(path)
+    if payload is None:
         return None
     try:
         sidecar = json.loads(payload)
-        digest = sidecar.pop("digest")
         # The second comparison sees what the parser forgives, such as changed white space.
-        intact = digest == _digest(sidecar) and payload == _render({**sidecar, "digest": digest})
+        intact = files.is_intact(sidecar) and payload == _render(sidecar)
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError):
         intact = False
     if not intact:
@@ -202,23 +197,33 @@ def _read_sidecar(path: Path) -> dict[str, Any] | None:
     return sidecar
 
 
-def _write_atomically(path: Path, payload: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+def _contents(path: Path) -> bytes | None:
+    """The bytes of a file; None if it is not there."""
     try:
-        with open(temporary, "xb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    # The rename itself is on the disk only once the folder is.
-    folder = os.open(path.parent, os.O_RDONLY)
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _Damaged(path, f"cannot be read ({error.strerror})") from error
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other process of this machine writes a cell of this folder.
+
+    Two processes that write the same cell at once, with results that differ in their last digits,
+    would otherwise pair the arrays of one with the sidecar of the other.
+    """
     try:
-        os.fsync(folder)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise files.NotWritten(files.failure(folder, error)) from error
+    try:
+        with contextlib.suppress(OSError):  # not every network's folders can be locked
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -251,11 +256,6 @@ def _plain(name: str, value: Any) -> Any:
     raise ValueError(
         f"{name} must be made of numbers, words and tuples of them; got {value!r:.80}."
     )
-
-
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _render(value: Any) -> bytes:

@@ -381,6 +381,8 @@ EXCLUDED: dict[str, str] = {
     "theory.jobs.*": "runs theorems",
     "theory.theorem.*": "runs theorems",
     "theory.runtime.*": "settings and processes, no arrays",
+    "theory.files.*": "as above",
+    "theory.stopping.*": "as above",
     "theory.heavy_ball.*": "the loop inside of descent, which checks what goes in",
     "theory.mixup.collapse_dual.solve": "the root inside of ufm_probs, which checks what goes in",
     "theory.mixup.calibration.class_labels": "a check, as those in arguments",

@@ -1,5 +1,6 @@
 """Style, saving, drawing all figures of a stem, and the command."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,10 +74,10 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
     style.save(line(), tmp_path, "line")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    def killed(self, target):
+    def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
         style.save(line(), tmp_path, "line")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,5 +1,6 @@
 """Leases of cells, and runs at the same time on the same folder: all by real processes."""
 
+import errno
 import importlib
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sims import catalogue, leases, runner, storage
+from theory import files
 
 TESTS = Path(__file__).parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
@@ -43,14 +45,14 @@ def python(code, *arguments, **options):
     )
 
 
-def files(folder):
+def listed(folder):
     return sorted(path.name for path in (folder / ".leases").iterdir())
 
 
 def write_lease(folder, name, *, process, host=None, age=0.0):
     (folder / ".leases").mkdir(exist_ok=True)
     path = folder / ".leases" / name
-    path.write_text(json.dumps({"host": host or leases.socket.gethostname(), "process": process}))
+    path.write_text(json.dumps({"host": host or files.holder()["host"], "process": process}))
     os.utime(path, (time.time() - age,) * 2)
 
 
@@ -68,7 +70,7 @@ def test_a_cell_is_taken_once_and_is_free_again_when_given_back(tmp_path):
         assert not other.is_free("a") and not other.take("a") and other.take("b")
         one.release("a")
         assert other.take("a")
-    assert files(tmp_path) == []
+    assert listed(tmp_path) == []
 
 
 @pytest.mark.parametrize("expired", [False, True])
@@ -86,7 +88,7 @@ def test_of_many_processes_one_gets_each_cell(tmp_path, dead, expired):
     assert sorted(taken, key=int) == list(map(str, range(40)))
     for taker in takers:
         assert taker.communicate("\n", timeout=20)[1] == ""
-    assert files(tmp_path) == []
+    assert listed(tmp_path) == []
 
 
 def test_the_lease_of_a_killed_process_is_taken_over_at_once(tmp_path):
@@ -98,17 +100,73 @@ def test_the_lease_of_a_killed_process_is_taken_over_at_once(tmp_path):
         assert not held.take("7")
         taker.kill()
         taker.communicate()
-        assert held.take("7") and files(tmp_path)[-4:] == ["7.1", "7.2", "8.1", "9.1"]
+        assert held.take("7") and listed(tmp_path)[-4:] == ["7.1", "7.2", "8.1", "9.1"]
 
 
-@pytest.mark.parametrize(
-    ("host", "age", "free"),
-    [(None, 0, True), ("elsewhere", 0, False), ("elsewhere", 2 * leases.EXPIRY, True)],
-)
-def test_who_is_on_another_machine_must_have_been_silent(tmp_path, dead, host, age, free):
-    write_lease(tmp_path, "a.1", process=dead, host=host, age=age)
+DECADE = 3e8
+
+
+@pytest.mark.parametrize("age", [-DECADE, 0.0, DECADE])
+def test_the_process_of_this_machine_is_asked_whatever_the_clocks_say(tmp_path, dead, age):
+    write_lease(tmp_path, "a.1", process=dead, age=age)
+    write_lease(tmp_path, "b.1", process=os.getpid(), age=age)
     with leases.Leases(tmp_path) as held:
-        assert held.is_free("a") == held.take("a") == free
+        assert held.is_free("a") and held.take("a")
+        assert not held.is_free("b") and not held.take("b")
+
+
+@pytest.mark.parametrize("age", [-DECADE, 0.0, DECADE])
+def test_who_is_on_another_machine_must_be_silent_while_watched(tmp_path, dead, age, monkeypatch):
+    """Its clock, and that of the disk, may say what they want."""
+    monkeypatch.setattr(leases, "EXPIRY", 0.3)
+    monkeypatch.setattr(leases, "_LOOK", 0.01)
+    for name in ("a.1", "b.1"):
+        write_lease(tmp_path, name, process=dead, host="elsewhere", age=age)
+    with leases.Leases(tmp_path) as held:
+        assert not held.is_free("a") and not held.take("b")
+        os.utime(tmp_path / ".leases" / "b.1")
+        held.settle(["b"])  # is over as soon as the touch is seen
+        assert not held.is_free("b")
+        held.settle(["a", "c"])
+        os.utime(tmp_path / ".leases" / "b.1")
+        assert held.take("a") and not held.take("b") and held.take("c")
+        time.sleep(0.4)
+        assert held.take("b")
+    assert listed(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"host": 3}', b"\xff" * 9])
+def test_a_lease_that_cannot_be_read_is_watched_like_one_of_another_machine(
+    tmp_path, content, monkeypatch
+):
+    monkeypatch.setattr(leases, "EXPIRY", 0.1)
+    (tmp_path / ".leases").mkdir()
+    (tmp_path / ".leases" / "a.1").write_bytes(content)
+    (tmp_path / ".leases" / "a.old").write_bytes(content)
+    with leases.Leases(tmp_path) as held:
+        assert not held.take("a")
+        time.sleep(0.2)
+        assert held.take("a")
+
+
+def test_a_full_disk_leaves_no_lease_that_nobody_holds(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(files.NotWritten, match="make room"):
+        with leases.Leases(tmp_path) as held:
+            patch.setattr(leases.json, "dump", full)
+            held.take("a")
+    assert listed(tmp_path) == []
+
+
+def test_leases_are_not_written_through_a_link(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / ".leases").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(files.NotWritten, match="it must not be a link"):
+        leases.Leases(tmp_path / "cells").__enter__()
+    assert not any((tmp_path / "elsewhere").iterdir())
 
 
 def test_a_lease_that_is_being_written_is_held(tmp_path):
@@ -135,7 +193,7 @@ def test_leases_of_stored_cells_are_cleared_away(tmp_path, dead):
     write_lease(tmp_path, "a.1", process=dead)
     write_lease(tmp_path, "b.1", process=dead)
     with leases.Leases(tmp_path):
-        assert files(tmp_path) == ["b.1"]
+        assert listed(tmp_path) == ["b.1"]
 
 
 def cells(folder):
@@ -158,7 +216,7 @@ def test_two_runs_at_once_share_the_work_and_both_end_with_all_of_it(tmp_path):
     assert sum(computed for computed, _ in counts) == 24
     assert cells(tmp_path / "both") == cells(tmp_path / "single")
     assert len(cells(tmp_path / "both")) == 24
-    assert files(tmp_path / "both" / "fake") == []
+    assert listed(tmp_path / "both" / "fake") == []
 
 
 @pytest.mark.slow
@@ -172,7 +230,7 @@ def test_a_run_takes_over_from_one_that_is_killed_beside_it(tmp_path):
     runs[0].communicate()
     output, error = runs[1].communicate(timeout=60)
     assert error == "" and sum(computed_and_reused(output)) == 24
-    assert len(cells(tmp_path)) == 24 and files(tmp_path / "fake") == []
+    assert len(cells(tmp_path)) == 24 and listed(tmp_path / "fake") == []
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
 import dataclasses
+import hashlib
+import io
 import os
 import time
 import warnings
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from sims import storage
+from theory import files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,23 +183,34 @@ def test_a_write_that_fails_anywhere_leaves_no_wrong_cell(tmp_path, monkeypatch,
     assert seen == sorted(seen) and seen[-1] and not seen[0]
 
 
-def test_prepare_removes_old_temporary_files_only(stored):
+def test_an_object_array_is_named_though_its_hash_is_right(stored):
+    """Reading it would run what the file says."""
     folder, name = stored
-    for file, age in ((".a.npz.1.tmp", 2 * storage.STALE), (".b.npz.2.tmp", 0)):
-        (folder / file).write_bytes(b"half")
-        os.utime(folder / file, (time.time() - age,) * 2)
-    storage.prepare(folder)
-    left = {path.name for path in folder.iterdir()}
-    assert left == {".b.npz.2.tmp", f"{name}.npz", f"{name}.json"}
+    buffer = io.BytesIO()
+    np.savez(buffer, odd=np.array([{}], dtype=object))
+    (folder / f"{name}.npz").write_bytes(buffer.getvalue())
+    sidecar = storage._read_sidecar(folder / f"{name}.json")
+    del sidecar["digest"]
+    sidecar["npz_sha256"] = hashlib.sha256(buffer.getvalue()).hexdigest()
+    (folder / f"{name}.json").write_bytes(storage._render(files.signed(sidecar)))
+    assert_damaged(folder, name, f"{name}.npz")
 
 
-def test_a_folder_that_cannot_be_made_or_written_is_named(tmp_path):
-    (tmp_path / "file").touch()
-    # Below a regular file nobody can write, whatever their rights.
-    with pytest.raises(ValueError, match="file/x cannot be written: Not a directory"):
-        storage.prepare(tmp_path / "file" / "x")
-    with pytest.raises(ValueError, match="file cannot be written"):
-        storage.prepare(tmp_path / "file")
+def test_a_file_that_cannot_be_read_is_named(stored):
+    folder, name = stored
+    (folder / f"{name}.npz").unlink()
+    (folder / f"{name}.npz").mkdir()
+    assert_damaged(folder, name, f"{name}.npz")
+
+
+def test_of_two_who_write_a_cell_the_first_ones_stays(stored):
+    folder, name = stored
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    storage.write(folder, identity(), {"curve": np.zeros(3)}, {"seconds": 9})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    (folder / f"{name}.npz").write_bytes(b"half")
+    storage.write(folder, identity(), ARRAYS, {"seconds": 9})
+    assert storage.read(folder, name).sidecar["seconds"] == 9
 
 
 def test_index_finds_by_identity_and_warns_of_damage(stored):

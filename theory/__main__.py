@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import functools
+import io
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,16 +40,20 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--json", type=Path, metavar="FILE", help=f"also write the {what}")
     options = parser.parse_args(arguments)
 
-    from theory import catalogue
+    from theory import catalogue, files, stopping
 
     try:
         theorems = catalogue.select(options.names)
         if options.command == "list":
             return _list(theorems)
-        return (_verify if options.command == "verify" else _falsify)(theorems, options)
+        with stopping.stopping(lambda: "no file was changed"):
+            return (_verify if options.command == "verify" else _falsify)(theorems, options)
     except (ValueError, ImportError) as error:
         print(f"python -m theory: {error}", file=sys.stderr)
         return 2
+    except files.NotWritten as error:
+        print(f"python -m theory: {error}", file=sys.stderr)
+        return 1
 
 
 def _list(theorems: list[Any]) -> int:
@@ -141,12 +145,12 @@ def _counts(decided: dict[str, int] | None) -> str:
 
 
 def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
-    from theory import arguments, jobs, runtime
+    from theory import arguments, files, jobs, runtime
 
     arguments.number("--budget", options.budget, low=0.0)
     _check(options)
     if options.save is not None:
-        _check_folder("--save", options.save)
+        files.prepare("--save folder", options.save)
     runtime.single_threaded()
     runtime.configure()
     width = max(len(theorem.name) for theorem in theorems)
@@ -194,40 +198,32 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from theory import arguments
+    from theory import arguments, files
 
     arguments.integer("--seed", options.seed, low=0)
-    target = options.json
-    if target is not None and (target.is_dir() or not os.access(target.absolute().parent, os.W_OK)):
-        raise ValueError(f"--json must be a file in a writable folder; got {target}.")
-
-
-def _check_folder(name: str, folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"{name} must be a folder that can be made; got {folder}.") from error
+    if options.json is not None:
+        files.check_target("--json", options.json)
 
 
 def _write(target: Path | None, rows: list[dict[str, Any]]) -> None:
-    """Store rows, each with the digest of the code that it was computed by."""
+    """Store rows, each with the digest of the code that it was computed by, and of itself."""
     if target is not None:
-        from theory import runtime
+        from theory import files, runtime
 
         code = runtime.source_digest("theory")
-        partial = target.with_name(target.name + ".partial")
-        partial.write_text(json.dumps([{**row, "code": code} for row in rows], indent=1) + "\n")
-        partial.replace(target)
+        content = [files.signed({**row, "code": code}) for row in rows]
+        files.write(target, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _save(folder: Path, name: str, arrays: dict[str, Any]) -> Path:
     import numpy as np
 
+    from theory import files
+
     target = folder / f"{name}.npz"
-    partial = target.with_suffix(".npz.partial")
-    with partial.open("wb") as file:
-        np.savez(file, **arrays)
-    partial.replace(target)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    files.write(target, buffer.getvalue())
     return target
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -112,10 +115,21 @@ def in_processes(
 def _take_one_core() -> None:
     global _one_core
     _one_core = True
+    # Ctrl-C reaches every process of a terminal, and the first one answers it for all.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Each process would take an accelerator's memory for itself.
     jax.config.update("jax_platforms", "cpu")
     single_threaded()
     configure()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent has been killed would otherwise wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _timed(work: Callable[[Item], Result], item: Item) -> tuple[Result, float]:

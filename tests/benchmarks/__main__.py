@@ -22,7 +22,7 @@ from tests.benchmarks import (
     training,
 )
 from tests.benchmarks.measure import Row, machine
-from theory import runtime
+from theory import files, runtime
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "maps": maps.run,
@@ -60,6 +60,12 @@ def main(
     given = parser.parse_args(arguments)
     if unknown := [name for name in given.names if name not in benchmarks]:
         parser.error(f"NAME must be one of {', '.join(benchmarks)}; got {', '.join(unknown)}.")
+    if given.json:
+        try:
+            files.prepare("--json folder", given.json.parent)
+            files.check_target("--json", given.json)
+        except ValueError as error:
+            parser.exit(2, f"python -m tests.benchmarks: {error}\n")
     runtime.configure()
     rows: list[Row] = []
     for name in given.names or benchmarks:
@@ -67,13 +73,15 @@ def main(
             print(row.describe(), flush=True)
             rows.append(row)
     if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
         table = {
             "machine": machine(),
             "code": runtime.source_digest("theory", "sims"),
             "rows": [row.record() for row in rows],
         }
-        given.json.write_text(json.dumps(table, indent=2) + "\n")
+        try:
+            files.write(given.json, (json.dumps(files.signed(table), indent=2) + "\n").encode())
+        except files.NotWritten as error:
+            parser.exit(1, f"python -m tests.benchmarks: {error}\n")
     missed = sum(not row.met for row in rows)
     print(f"{len(rows)} comparisons, {missed} missed")
     return int(missed > 0)

@@ -31,17 +31,20 @@ settings.load_profile("twolayer")
 
 
 def pytest_terminal_summary(terminalreporter):
-    """How many calls of public functions with drawn arguments gave what (test_fuzz)."""
-    found = [
-        dict(report.user_properties)["outcomes"]
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", None) == "call" and "outcomes" in dict(report.user_properties)
-    ]
-    if found:
-        total = sum(map(collections.Counter, found), collections.Counter())
+    """What tests have counted by ``record_property("counted calls", {"result": 3, ...})``."""
+    totals, tests = collections.defaultdict(collections.Counter), collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "call":
+                continue
+            for name, counts in report.user_properties:
+                if name.startswith("counted "):
+                    totals[name] += collections.Counter(counts)
+                    tests[name] += 1
+    for name, total in totals.items():
         told = ", ".join(f"{count} {kind}" for kind, count in total.most_common())
-        terminalreporter.write_line(f"{len(found)} functions, {total.total()} calls: {told}")
+        what = name.removeprefix("counted ")
+        terminalreporter.write_line(f"{total.total()} {what} in {tests[name]} tests: {told}")
 
 
 @pytest.fixture(autouse=True, scope="module")

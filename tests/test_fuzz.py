@@ -32,7 +32,7 @@ def examine(name, examples, record_property):
             defects[case.story] = str(defect)
 
     call()
-    record_property("outcomes", dict(outcomes))
+    record_property("counted calls", dict(outcomes))
     assert not defects, "\n".join(defects.values())
     assert outcomes["result"], f"{name} never gave a result; its entries in fuzz.TABLE are wrong"
 

@@ -103,6 +103,8 @@ def in_processes(
     if workers < 2:
         yield from map(timed, items)
         return
+    # Python's helper that tidies up after a command that was stopped would say so in two lines.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     # Forked processes would inherit XLA's threads, locked.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_take_one_core) as pool:

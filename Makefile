@@ -16,7 +16,7 @@ SIMS := $(shell find sims -name '*.py')
 VERDICTS := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/theorems.json)
 MEASURED := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/attacks.json $(RESULTS)/bench.json)
 
-.PHONY: reproduce paper test test-all fuzz mutants browser lint typecheck bench verify falsify clean
+.PHONY: reproduce paper test test-all fuzz mutants torture audit browser lint typecheck bench verify falsify clean
 
 reproduce: $(VENV)/.runtime
 	$(BIN)/python -m sims run all --scale $(SCALE) --results $(RESULTS)
@@ -65,6 +65,14 @@ fuzz: $(VENV)/.test
 mutants: $(VENV)/.dev
 	mkdir -p $(RESULTS)
 	$(BIN)/python -m tests.mutation --json $(RESULTS)/mutants.json
+
+# Kills, full disks, damaged files and other faults; takes most of half an hour.
+torture: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 -q tests/torture
+
+# Are weaknesses known of the pinned versions? Status 3 where the service that knows is out of reach.
+audit: $(VENV)/.dev
+	@$(BIN)/python -m tests.audit
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

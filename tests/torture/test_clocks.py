@@ -1,4 +1,4 @@
-"""Clocks that are wrong by years, or jump during a run, change neither the results nor who computes.
+"""Clocks that are wrong by years, or jump, change neither the results nor who computes what.
 
 A process's clock is replaced before its command starts; what it touches gets that clock's time, as
 on a disk whose times are the writer's.

@@ -5,6 +5,17 @@ import subprocess
 import pytest
 
 from sims import runner
+from tests.torture import tools
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test():
+    yield
+    for process in tools.STARTED:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    tools.STARTED.clear()
 
 
 class Disk:

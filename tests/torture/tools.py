@@ -8,6 +8,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+# Those of the current test, which are killed if it fails.
+STARTED: list[subprocess.Popen] = []
 # Of a cell, what differs between two computations of it.
 CLOCK = ("seconds", "digest")
 # A sweep of one program and some ten milliseconds a cell.
@@ -44,7 +46,7 @@ sys.exit(main(benchmarks={"nothing": nothing}))
 def start(*command, **options):
     """A Python process: ``"-m", module, ...`` or ``"-c", code, ...``."""
     environment = ENVIRONMENT | options.pop("environment", {})
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, *map(str, command)],
         env=environment,
         cwd=TESTS.parent,
@@ -53,6 +55,8 @@ def start(*command, **options):
         stderr=subprocess.PIPE,
         **options,
     )
+    STARTED.append(process)
+    return process
 
 
 def run(*command, **options):

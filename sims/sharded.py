@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -162,8 +163,10 @@ def train_dual(
     x = arguments.matrix("x", x)
     pre = arguments.matrix("pre", pre, rows=x.shape[0])
     y = arguments.labels("y", y, length=x.shape[0])
+    steps = arguments.integer("steps", steps, low=0)
+    static = tuple((name, _hashable(name, value)) for name, value in sorted(options.items()))
     arrays = [everywhere(mesh, array) for array in (pre, x, y, a)]
-    return _train_dual(mesh, steps, tuple(sorted(options.items())), *arrays)
+    return _train_dual(mesh, steps, static, *arrays)
 
 
 def _call(kind: str, gamma: ActivationLike, init_bias: float) -> tuple[str, Any, float]:
@@ -172,6 +175,16 @@ def _call(kind: str, gamma: ActivationLike, init_bias: float) -> tuple[str, Any,
     if not isinstance(gamma, Activation):
         gamma = float(arguments.slope(gamma))
     return kind, gamma, float(arguments.scalar("init_bias", init_bias, low=0.0))
+
+
+def _hashable(name: str, value: Any) -> Any:
+    """What a program can be compiled for; an array of one number stands for the number."""
+    value = value.item() if isinstance(value, np.ndarray | Array) and value.ndim == 0 else value
+    try:
+        hash(value)
+    except TypeError as error:
+        raise ValueError(f"{name} must be a number or a word; got {value!r:.80}.") from error
+    return value
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

@@ -117,6 +117,10 @@ WRONG = {
     "slope below": (lambda: arguments.slope(-0.1), "gamma must be in [0, 1); got -0.1."),
     "fraction": (lambda: arguments.integer("m", 2.0), "m must be an integer; got 2.0."),
     "integer": (lambda: arguments.integer("m", 0), "m must be at least 1; got 0."),
+    "list for a word": (
+        lambda: arguments.choice("kind", ["gate"], {"gate": 0, "lazy": 1}),
+        "kind must be one of gate, lazy; got ['gate'].",
+    ),
     "choice": (
         lambda: arguments.choice("loss", "hinge", ("identity", "logistic")),
         "loss must be one of identity, logistic; got 'hinge'.",

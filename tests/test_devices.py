@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -126,6 +127,18 @@ def test_a_sweep_over_devices_compiles_once_for_a_function(mesh):
     assert len(traced) == 1
 
 
+def train(mesh, given, **changes):
+    arrays = (given[name] for name in ("pre", "x", "y", "a"))
+    return sharded.train_dual(mesh, *arrays, **on_devices.OPTIONS | changes)
+
+
+def test_an_array_of_one_number_stands_for_the_slope(mesh):
+    given = on_devices.samples(6)
+    ours, exact = train(mesh, given, gamma=jnp.array(0.1)), train(mesh, given)
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(exact), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
@@ -135,6 +148,20 @@ def test_a_sweep_over_devices_compiles_once_for_a_function(mesh):
             lambda m, s: sharded.gram(m, s["x"], s["z"], 0.1, kind="ntk"),
             "kind must be one of gate, nngp, lazy; got 'ntk'",
         ),
+        (
+            lambda m, s: sharded.gram(m, s["x"], s["z"], 0.1, kind=["gate"]),
+            "kind must be one of gate, nngp, lazy; got ['gate']",
+        ),
+        (
+            lambda m, s: sharded.gram(m, s["x"], s["z"], jnp.array([0.1, 0.2])),
+            "gamma must be a scalar (batch by jax.vmap); got shape (2,)",
+        ),
+        (
+            lambda m, s: train(m, s, gamma=jnp.array([0.1, 0.2])),
+            "gamma must be a number or a word; got Array([0.1, 0.2]",
+        ),
+        (lambda m, s: train(m, s, loss=["logistic"]), "loss must be a number or a word; got ['l"),
+        (lambda m, s: train(m, s, steps=[3]), "steps must be an integer; got [3]"),
         (
             lambda m, s: sharded.gram(m, s["x"], s["z"][:, 1:], 0.1),
             "x and z must have the same number of columns",

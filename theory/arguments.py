@@ -186,8 +186,8 @@ def integer(name: str, value: Any, *, low: int = 1) -> int:
 
 def choice(name: str, value: Any, allowed: Collection[str]) -> str:
     """One of a few words."""
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r:.80}.")
     return value
 
 

@@ -57,6 +57,22 @@ def programs_of_one_module():
     jax.clear_caches()
 
 
+@contextlib.contextmanager
+def _as_called_by_a_user():
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def unannotated():
+    """Shape annotations are not enforced: the functions' own checks are what answers."""
+    with _as_called_by_a_user():
+        yield
+
+
 @pytest.fixture
 def rejects():
     """``with rejects("words"):`` the block must raise a ValueError that holds these words.
@@ -66,11 +82,7 @@ def rejects():
 
     @contextlib.contextmanager
     def check(words: str):
-        jaxtyping.config.update("jaxtyping_disable", True)
-        try:
-            with pytest.raises(ValueError, match=re.escape(words)):
-                yield
-        finally:
-            jaxtyping.config.update("jaxtyping_disable", False)
+        with _as_called_by_a_user(), pytest.raises(ValueError, match=re.escape(words)):
+            yield
 
     return check

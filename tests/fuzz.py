@@ -430,4 +430,4 @@ def _told(case: Case) -> str:
 
 
 def _shapes(result: Any) -> str:
-    return str(jax.tree.map(lambda leaf: getattr(leaf, "shape", leaf), result))[:100]
+    return str([getattr(leaf, "shape", leaf) for leaf in jax.tree.leaves(result)])[:100]

@@ -208,6 +208,8 @@ TABLE: dict[str, Kind] = {
     "theory.descent.snapshots:at": arrays(
         lambda rng, shape, sizes: np.cumsum(rng.integers(0, 3, shape)), "t"
     ),
+    # A number, or one for each step.
+    "theory.dynamics:lr": numbers(0.01, 0.5, many=True),
     "theory.dynamics.squared_flow:y": FREE,
     "theory.dynamics.margin_flow:loss": words("logistic", "exponential"),
     "theory.geometry.direction:norm": words("l2", "linf", "l0"),

@@ -237,6 +237,16 @@ def test_training_everything_finds_the_frame():
     np.testing.assert_allclose(h, exact, atol=1e-3)
 
 
+def test_a_classifier_may_be_a_list(unannotated):
+    rows, target = FRAME.tolist(), EVEN.tolist()
+    for features in (collapse.ufm_features, collapse.ufm_mse_features):
+        np.testing.assert_array_equal(features(rows, target, 0.1), features(FRAME, EVEN, 0.1))
+    given = (jnp.array([0.5]), 0.1, 0.1)
+    np.testing.assert_array_equal(
+        collapse_free.ufm_free_loss(rows, *given), collapse_free.ufm_free_loss(FRAME, *given)
+    )
+
+
 # Errors ------------------------------------------------------------------------------------------
 
 FRAME = collapse.simplex_etf(None, 3, 2, 1.0)
@@ -265,6 +275,10 @@ EVEN = jnp.full(3, 1 / 3)
         (lambda: collapse_dual.ufm_probs(EVEN, -1.0), "kappa must be in (0, inf)"),
         (lambda: collapse_dual.omega_log(jnp.array([np.nan])), "x must be finite"),
         (lambda: collapse.ufm_coefficients(1.1, 3, 1.0, 0.1), "lam must be in [0, 1]; got 1.1."),
+        (
+            lambda: collapse.ufm_objective(FRAME[0], FRAME, EVEN[None], 0.1),
+            "target must be a non-empty vector; got shape (1, 3)",
+        ),
         (lambda: collapse.ufm_objective(EVEN, FRAME, EVEN, 0.1), "h must have length 2; got 3."),
         (
             lambda: collapse_free.ufm_free_loss(FRAME, jnp.array([2.0]), 0.1, 0.1),

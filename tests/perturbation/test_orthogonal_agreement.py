@@ -152,6 +152,16 @@ def test_certificate_is_the_plain_inequality():
     assert np.all(np.diff(np.array(found, int), axis=0) >= 0)
 
 
+def test_certificate_takes_lists(unannotated):
+    unit = W / np.linalg.norm(W)
+    arrays = (Z, BASE, TARGETS, unit)
+    lists = [array.tolist() for array in arrays]
+    np.testing.assert_array_equal(
+        orthogonal_agreement.agreement_certificate(*lists, 20.0, 0.8, 1.1),
+        certificate(*arrays, 20.0, 0.8, 1.1),
+    )
+
+
 def test_certificate_without_bounds_never_fires():
     unit = W / np.linalg.norm(W)
     for lo, hi in ((-np.inf, np.inf), (-np.inf, 1.0), (1.0, np.inf)):

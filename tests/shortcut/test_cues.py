@@ -205,6 +205,7 @@ def test_curves_and_barriers():
         (lambda: cues.wilson_interval(7, 6), "successes must be in [0, 6]; got 7"),
         (lambda: cues.wilson_interval(0, 0), "trials must be in [1"),
         (lambda: cues.wilson_interval(1, 2, level=1.0), "level must be in (0, 1)"),
+        (lambda: cues.wilson_interval(1, 2, level=[0.9, 0.95]), "level must be a scalar"),
         (
             lambda: cues_landscape.flatness(
                 jnp.sum, jnp.ones(2), jax.random.key(0), jnp.array([-1.0]), 2

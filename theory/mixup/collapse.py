@@ -134,6 +134,7 @@ def ufm_features(
 
     Source: [derived] Theorem B1.
     """
+    w = _classifier(w)
     strength = etf_strength(w)
     _decay("feature_decay", feature_decay)
     target = _targets(target, w)
@@ -195,6 +196,7 @@ def ufm_mse_features(
 
     Source: [derived] Theorem B1 (iv), the control of the cross-entropy's bend.
     """
+    w = _classifier(w)
     strength = etf_strength(w)
     _decay("feature_decay", feature_decay)
     return _targets(target, w) @ w / (strength + feature_decay)
@@ -219,9 +221,10 @@ def ufm_objective(
     """
     w = _classifier(w)
     h = arguments.vector("h", h, length=w.shape[1])
+    target = _targets(arguments.vector("target", target), w)
     _decay("feature_decay", feature_decay)
     logits = w @ h
-    loss = jax.nn.logsumexp(logits) - _targets(target, w) @ logits
+    loss = jax.nn.logsumexp(logits) - target @ logits
     return loss + feature_decay / 2 * jnp.sum(h**2)
 
 

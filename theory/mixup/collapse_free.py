@@ -85,6 +85,7 @@ def ufm_free_loss(
     Raises:
       ValueError: for a W that is no simplex frame, or arguments outside their ranges.
     """
+    w = arguments.matrix("w", w)
     strength = collapse.etf_strength(w)
     arguments.scalar("feature_decay", feature_decay, low=0.0, open_low=True)
     arguments.scalar("weight_decay", weight_decay, low=0.0, open_low=True)

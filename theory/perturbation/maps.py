@@ -48,9 +48,11 @@ def decision_map(
       :func:`theory.perturbation.wide.surrogate_f` and ``surrogate_g``.
 
     Raises:
-      ValueError: for wrong shapes, an empty class, limits out of order, ``block < 1``.
+      ValueError: for wrong shapes, floats of 16 bits, an empty class, limits out of order,
+        ``block < 1``, or class means that are parallel to rounding, which span no plane (outside
+        ``jit``, where the samples' coordinates are then infinite or NaN).
     """
-    x = arguments.matrix("x", x)
+    x = arguments.solvable("x", arguments.matrix("x", x))
     y = arguments.labels("y", y, length=x.shape[0])
     axes = geometry.plane_axes(x, y)
     y = y.astype(x.dtype)
@@ -62,6 +64,9 @@ def decision_map(
     # P(x_n) . e: the y-weighted inner sums of gh, once for all points.
     inner = kernels.gate_kernel(x, x, gamma) @ (y[:, None] * x_plane) / n
     metric = axes @ axes.T
+    rounding = 8 * jnp.finfo(x.dtype).eps
+    if not arguments.holds(lambda known: jnp.linalg.det(known) > rounding, metric):
+        raise ValueError("x must have class means that are not parallel; they span no plane.")
 
     def unit(plane: Array, norms: Array) -> Array:
         """Rows whose products with rows of another such set are cosines of augmented inputs."""

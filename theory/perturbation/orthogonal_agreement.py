@@ -175,6 +175,7 @@ def agreement_certificate(
 
     Source: [derived] A1.
     """
+    base, z = arguments.pair(base, z, ("base", "z"))
     noise = noise_reach(*correlations(z, base, targets), lo, hi)
     # Infinite bounds make a side infinite or NaN, which no comparison counts as smaller.
     return noise < feature_floor(z, unit_normal, eps, base.shape[0], lo)

@@ -18,7 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
+from sims import devices
 from sims.experiment import Inputs, Study, map_seeds, word_index
 
 Item = TypeVar("Item")
@@ -30,6 +33,8 @@ def results(
 ) -> list[dict[str, np.ndarray]]:
     """What the study gives for each seed, on the host.
 
+    Several seeds are spread over the devices of this process, a share on each.
+
     Raises:
       ValueError: if the results are not those that the study declares, or if its data does not
         have the checksum that it had when the run was planned.
@@ -38,9 +43,10 @@ def results(
     inputs = _host_inputs(study, static)
     if inputs and inputs.checksum != checksum:
         raise ValueError(f"data of {study.name} changed during the run: {inputs.source}.")
-    keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+    mesh = _mesh(len(seeds))
     program = _program(study, config, len(seeds))
-    arrays = jax.device_get(program(keys, _traced(config), _device_inputs(study, static)))
+    inputs_there = _device_inputs(study, static, mesh)
+    arrays = jax.device_get(program(_keys(seeds, mesh), _traced(config), inputs_there))
     _check(study, config, {name: array[0] for name, array in arrays.items()})
     return [{name: array[i] for name, array in arrays.items()} for i in range(len(seeds))]
 
@@ -108,23 +114,46 @@ def _program_key(study: Study, config: Any, num_seeds: int) -> Any:
 
 
 def _compile(study: Study, config: Any, num_seeds: int) -> Callable:
-    static = _static(config)
-    keys = jnp.stack([jax.random.key(0)] * num_seeds)
-    lowered = _simulate.lower(study, static, keys, _traced(config), _device_inputs(study, static))
+    static, mesh = _static(config), _mesh(num_seeds)
+    inputs, keys = _device_inputs(study, static, mesh), _keys([0] * num_seeds, mesh)
+    lowered = _simulate.lower(study, static, mesh, keys, _traced(config), inputs)
     return lowered.compile(compiler_options=_QUICK if jax.default_backend() == "cpu" else None)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+def _mesh(num_seeds: int) -> Mesh | None:
+    """What the seeds of one call are spread over, or None where one device has them all."""
+    used = jax.local_devices()[:num_seeds]
+    return devices.mesh(used) if len(used) > 1 else None
+
+
+def _keys(seeds: Sequence[int], mesh: Mesh | None) -> Array:
+    """The keys of the seeds, the last one repeated until all devices have equally many."""
+    short = -len(seeds) % mesh.size if mesh else 0
+    keys = jnp.stack([jax.random.key(seed) for seed in (*seeds, *[seeds[-1]] * short)])
+    return jax.device_put(keys, NamedSharding(mesh, P(devices.ROWS))) if mesh else keys
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _simulate(
-    study: Study, static: Any, keys: Array, values: dict[str, Any], inputs: dict[str, Array]
+    study: Study,
+    static: Any,
+    mesh: Mesh | None,
+    keys: Array,
+    values: dict[str, Any],
+    inputs: dict[str, Array],
 ) -> dict[str, Array]:
     """All of one call: compiled once for each study, static part and shapes."""
-    config = copy.copy(static)
-    for name, value in values.items():
-        if isinstance(value, tuple):
-            value = jnp.stack(value) if value else jnp.zeros(0)
-        object.__setattr__(config, name, value)
-    return map_seeds(lambda key: study.simulate(key, config, inputs), keys)
+
+    def own(keys: Array, values: dict[str, Any], inputs: dict[str, Array]) -> dict[str, Array]:
+        config = copy.copy(static)
+        for name, value in values.items():
+            if isinstance(value, tuple):
+                value = jnp.stack(value) if value else jnp.zeros(0)
+            object.__setattr__(config, name, value)
+        return map_seeds(lambda key: study.simulate(key, config, inputs), keys)
+
+    spread = devices.by_rows(own, mesh, P(devices.ROWS), P(), P()) if mesh else own
+    return spread(keys, values, inputs)
 
 
 def _static(config: Any) -> Any:
@@ -158,9 +187,10 @@ def _host_inputs(study: Study, static: Any) -> Inputs | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _device_inputs(study: Study, static: Any) -> dict[str, Array]:
+def _device_inputs(study: Study, static: Any, mesh: Mesh | None) -> dict[str, Array]:
     inputs = _host_inputs(study, static)
-    return jax.device_put(inputs.arrays) if inputs else {}
+    whole = NamedSharding(mesh, P()) if mesh else None
+    return jax.device_put(inputs.arrays, whole) if inputs else {}
 
 
 def _check(study: Study, config: Any, arrays: Mapping[str, np.ndarray]) -> None:

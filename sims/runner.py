@@ -1,8 +1,8 @@
 """Compute the missing cells of a stem: check everything first, then run, store and report.
 
 On CPU each core computes one cell at a time, so that a killed run loses no more than those in
-flight; on accelerators the missing seeds of a config go in one call. Runs at the same time on the
-same folder divide the cells among them (see ``sims.leases``).
+flight; on accelerators the missing seeds of a config go in one call, spread over all of them. Runs
+at the same time on the same folder divide the cells among them (see ``sims.leases``).
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """Computes on the first 1, 2, 4 and 8 of eight virtual devices, for ``tests/test_devices.py``."""
 
+import dataclasses
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sims import devices, sharded
+from sims import compute, devices, sharded
+from sims.experiment import Inputs, Study, traced
 from theory import runtime
 
 # Numbers of rows and of devices: also a multiple of it, and fewer rows than devices.
@@ -33,6 +35,47 @@ def cell(given):
     # A loop that starts at the same value on all devices.
     step = jax.lax.fori_loop(0, 3, lambda _, total: total + step, jnp.zeros(3))
     return {"outer": jnp.outer(step, step), "scaled": given["gamma"] * step}
+
+
+# Numbers of seeds in one call: fewer than there are devices, and no multiple of their number.
+SEED_COUNTS = (1, 2, 5, 19)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    gamma: float = traced(0.5)
+    rates: tuple[float, ...] = traced((1.0, 0.1))
+
+
+def simulate(key, config, inputs):
+    noise = jax.random.normal(key, inputs["x"].shape, jnp.float32)
+    walk = jax.lax.fori_loop(0, 3, lambda _, at: jnp.sin(at + config.gamma * noise), 0 * noise)
+    gram = (inputs["x"] + noise) @ (inputs["x"] + noise).T
+    return {
+        "walk": jnp.sum(walk, axis=1) * config.gamma,
+        "scaled": config.rates * jnp.sum(noise),
+        "values": jnp.linalg.eigvalsh(gram + jnp.eye(4)),
+    }
+
+
+STUDY = Study(
+    name="walk",
+    config_type=Config,
+    simulate=simulate,
+    cells={scale: {"one": (Config(), 1)} for scale in ("smoke", "default", "paper")},
+    dims={"walk": ("sample",), "scaled": ("rate",), "values": ("sample",)},
+    coords=lambda config: {"sample": list(range(4)), "rate": list(config.rates)},
+    inputs=lambda config: Inputs({"x": samples(4)["x"]}, "checksum", "drawn"),
+)
+
+
+def seeds_in_one_call(num_seeds):
+    """What a run stores for so many seeds, and the number of devices that it used."""
+    config = Config(gamma=0.25)
+    found = compute.results(STUDY, config, range(num_seeds), "checksum")
+    arrays = {f"{i} {name}": array for i, cell in enumerate(found) for name, array in cell.items()}
+    program = compute._program(STUDY, config, num_seeds)
+    return arrays | {"devices": len(program.output_shardings["walk"].device_set)}
 
 
 def everything(mesh, n):
@@ -65,4 +108,8 @@ if __name__ == "__main__":
         mesh = devices.mesh(jax.devices()[:k])
         for name, array in everything(mesh, n).items():
             arrays[f"{n} {k} {name}"] = np.asarray(array)
+    for count in SEED_COUNTS:
+        arrays |= {
+            f"seeds {count} {name}": array for name, array in seeds_in_one_call(count).items()
+        }
     np.savez(sys.argv[1], **arrays)

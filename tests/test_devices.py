@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sims import devices, sharded
+from sims import compute, devices, sharded
 from tests import on_devices
 from theory import activations, descent, kernels
 
@@ -81,6 +81,26 @@ def test_results_are_those_of_one_device(computed, n, k):
 def test_a_device_holds_its_share_of_a_kernel_matrix(computed, n, k):
     for kind in sharded.KINDS:
         assert computed(n, k)[f"rows of a device {kind}"] == -(-n // k)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The cells of the seeds one by one, on one device."""
+    cells = {}
+    for seed in range(max(on_devices.SEED_COUNTS)):
+        config = on_devices.Config(gamma=0.25)
+        (arrays,) = compute.results(on_devices.STUDY, config, [seed], "checksum")
+        cells |= {f"{seed} {name}": array for name, array in arrays.items()}
+    return cells
+
+
+@pytest.mark.parametrize("count", on_devices.SEED_COUNTS)
+def test_cells_of_one_call_are_those_of_one_device(computed, alone, count):
+    cells = computed("seeds", count)
+    assert cells.pop("devices") == min(count, 8)
+    assert len(cells) == 3 * count
+    for name, array in cells.items():
+        np.testing.assert_array_equal(array, alone[name], strict=True)
 
 
 @pytest.fixture

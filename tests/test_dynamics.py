@@ -258,3 +258,6 @@ def test_messages(rejects):
         dynamics.margin_flow(kernel, kernel_test, y, f0, f0_test, jnp.array([2.0, 1.0]))
     with rejects("loss must be one of logistic, exponential; got 'identity'."):
         dynamics.margin_flow(kernel, kernel_test, y, f0, f0_test, times, loss="identity")
+    for name, wrong in (("rtol", [1e-3, 1e-4]), ("atol", [1e-3, 1e-4]), ("max_steps", 2.5)):
+        with rejects(f"{name} must be a"):
+            dynamics.margin_flow(kernel, kernel_test, y, f0, f0_test, times, **{name: wrong})

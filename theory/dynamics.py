@@ -213,6 +213,9 @@ def margin_flow(
       rtol: relative tolerance of the integrator.
       atol: absolute tolerance of the integrator.
       max_steps: of the integrator; exceeding it is an error of the solver, never a wrong answer.
+
+    Raises:
+      ValueError: for shapes that differ, or numbers outside their ranges.
     """
     kernel_train = arguments.matrix("kernel_train", kernel_train)
     n = kernel_train.shape[0]
@@ -226,6 +229,9 @@ def margin_flow(
     if not arguments.holds(lambda known: jnp.diff(known) >= 0, times):
         raise ValueError("times must be ascending.")
     arguments.choice("loss", loss, MARGIN_LOSSES)
+    arguments.scalar("rtol", rtol, low=0.0)
+    arguments.scalar("atol", atol, low=0.0)
+    arguments.integer("max_steps", max_steps)
 
     def outputs(factors: Array) -> Array:
         return f0_train + kernel_train @ (y * factors) / n

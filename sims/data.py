@@ -60,14 +60,16 @@ def shifted_gauss(
         raise ValueError(f"n must be even, for classes of one size; got {n}.")
     arguments.scalar("mu", mu)
     y = jnp.repeat(jnp.array([1, -1], dtype), n // 2)
-    x = jax.random.normal(key, (n, d), dtype) + y[:, None] * jnp.asarray(mu, dtype)
+    x = jax.random.normal(arguments.key("key", key), (n, d), dtype) + y[:, None] * jnp.asarray(
+        mu, dtype
+    )
     return x, y
 
 
 def gauss(key: Array, n: int, d: int, dtype: DTypeLike = jnp.float32) -> tuple[Array, Array]:
     """Structureless data: x ~ N(0, I) of shape ``(n, d)``, y = +-1 uniform and independent of x."""
     n, d = arguments.integer("n", n), arguments.integer("d", d)
-    key_x, key_y = jax.random.split(key)
+    key_x, key_y = jax.random.split(arguments.key("key", key))
     return jax.random.normal(key_x, (n, d), dtype), jax.random.rademacher(key_y, (n,), dtype)
 
 

@@ -59,6 +59,7 @@ def mix(
       ValueError: for other numbers of inputs than targets, for weights that are negative, do not
         sum to 1 or are not ``points`` many, and for a concentration that is not positive.
     """
+    key = arguments.key("key", key)
     points = arguments.integer("points", points)
     arguments.scalar("concentration", concentration, low=0.0, open_low=True)
     if x.ndim < 1 or x.shape[:1] != targets.shape[:1] or x.shape[0] == 0:
@@ -81,6 +82,7 @@ def mix(
 
 def partners(key: Array, n: int, points: int) -> Array:
     """Rows that are mixed, shape ``(points, n)``: every sample, and shuffles independent of it."""
+    key = arguments.key("key", key)
     n, points = arguments.integer("n", n), arguments.integer("points", points)
     shuffles = [jax.random.permutation(key, n) for key in jax.random.split(key, max(points - 1, 1))]
     return jnp.stack([jnp.arange(n), *shuffles[: points - 1]])
@@ -90,6 +92,7 @@ def dirichlet(
     key: Array, points: int, n: int, concentration: float | Array, dtype: DTypeLike
 ) -> Array:
     """Weights of n mixtures by the symmetric Dirichlet law, shape ``(points, n)``."""
+    key = arguments.key("key", key)
     points, n = arguments.integer("points", points), arguments.integer("n", n)
     arguments.scalar("concentration", concentration, low=0.0, open_low=True)
     if arguments.is_known(concentration) and float(concentration) == 1:

@@ -45,6 +45,7 @@ from tests.fuzz_table import (
     numbers,
     one_of,
 )
+from theory.heavy_ball import TrainTrace
 
 
 @functools.cache
@@ -115,7 +116,8 @@ def parameters(name: str) -> list[Parameter]:
         kind = kind or _by_annotation(parameter.name, annotation, dtype, dims, scalar)
         if kind is None:
             raise LookupError(f"{name} needs an entry of TABLE for {parameter.name}: {annotation}.")
-        result.append(Parameter(parameter.name, kind, dtype, dims, parameter.default is None))
+        optional = parameter.default is None or annotation.endswith("| None")
+        result.append(Parameter(parameter.name, kind, dtype, dims, optional))
     return result
 
 
@@ -232,7 +234,7 @@ def _in_form(name: str, given: dict[str, Any], known: list[Parameter], form: str
     cast = False
     for index, parameter in enumerate(known):
         value = given[parameter.name]
-        if parameter.kind.sort == "other" and form in dtypes:
+        if parameter.kind.sort in ("record", "other") and form in dtypes:
             given[parameter.name] = jax.tree.map(lambda leaf: _cast(leaf, choices[0]), value)
         if parameter.kind.sort != "array" or not isinstance(value, np.ndarray):
             continue
@@ -331,9 +333,42 @@ def _wrong(parameter: Parameter, value: Any) -> list[tuple[str, Any, bool]]:
     if kind.sort == "integer":
         result = [(f"outside: {entry}", entry, False) for entry in (0, -1, 1, 5)]
         return result + [("words", "3", True), ("fraction", 1.5, True), *nothing]
+    if kind.sort == "key":
+        key = np.asarray(jax.random.key_data(value))
+        result = [("of floats", jnp.asarray(key, float), True), ("a seed", 7, True)]
+        result += [("of three words", jnp.zeros(3, jnp.uint32), True), ("words", "key", True)]
+        result += [("a batch", jax.random.split(value, 2), True)]
+        result += [("a raw batch", jnp.stack([key, key]), True)]
+        return [*result, ("raw", jnp.asarray(key), False), *nothing]
+    if kind.sort == "record":
+        result = [("words", "words", True), ("an array", jnp.ones((2, 2)), True), *nothing]
+        return result + _spoilt_fields(value)
     if kind.sort == "word":
         return [("nonsense", "nonsense", True), ("a number", 3, True), ("a list", ["l2"], True)]
     return []
+
+
+def _spoilt_fields(value: Any) -> list[tuple[str, Any, bool]]:
+    """A record with one field that is wrong."""
+    result = []
+    # No function reads all fields of a trace.
+    whole = not isinstance(value, TrainTrace)
+    for field in dataclasses.fields(value):
+        leaf = getattr(value, field.name)
+        spoilt = [
+            ("of rank one more", leaf[None], whole),
+            ("of rank one less", leaf[0], whole),
+            ("twice as long", jnp.concatenate([leaf, leaf]), whole),
+            ("None", None, whole),
+            ("words", "words", whole),
+            ("of integers", jnp.ones(leaf.shape, int), False),
+            ("with nan", jnp.full(leaf.shape, jnp.nan), False),
+        ]
+        for story, what, must in spoilt:
+            with _unannotated():
+                changed = dataclasses.replace(value, **{field.name: what})
+            result.append((f"with {field.name} {story}", changed, must))
+    return result
 
 
 class Defect(AssertionError):

@@ -33,8 +33,8 @@ class Kind:
 
     Attributes:
       make: an example from a generator, a shape and the sizes.
-      sort: "array" (of the annotated shape), "number", "integer", "word", or "other", which is not
-        spoilt.
+      sort: "array" (of the annotated shape), "number", "integer", "word", "key", "record" (of
+        arrays), or "other", which is not spoilt.
       free: whether any finite entries are valid, so that extreme ones may be put in.
       many: whether a number may also be an array of any shape.
       wrong: values that must be refused, besides what is wrong for every parameter of the sort.
@@ -80,6 +80,10 @@ def free(dims: str) -> Kind:
 
 def other(make: Maker) -> Kind:
     return Kind(make)
+
+
+def record(make: Maker) -> Kind:
+    return Kind(make, "record")
 
 
 FREE = Kind(lambda rng, shape, sizes: rng.normal(size=shape), "array", free=True)
@@ -142,14 +146,14 @@ def _trace(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, in
 LABELS, GRAM = arrays(_labels), arrays(_gram)
 
 TABLE: dict[str, Kind] = {
-    "key": other(_key),
-    "p": other(_network),
-    "p0": other(_network),
-    "p_f": other(_network),
-    "p_g": other(_network),
-    "data": other(draw_patches),
-    "state": other(draw_state),
-    "spectrum": other(_spectrum),
+    "key": Kind(_key, "key"),
+    "p": record(_network),
+    "p0": record(_network),
+    "p_f": record(_network),
+    "p_g": record(_network),
+    "data": record(draw_patches),
+    "state": record(draw_state),
+    "spectrum": record(_spectrum),
     "y": LABELS,
     "targets": LABELS,
     "gram": GRAM,
@@ -188,8 +192,8 @@ TABLE: dict[str, Kind] = {
     "noise": numbers(0.5, 2.0),
     "radii": numbers(0.5, 2.0, many=True),
     "noise_radii": numbers(0.5, 2.0, many=True),
-    "start": other(draw_state),
-    "end": other(draw_state),
+    "start": record(draw_state),
+    "end": record(draw_state),
     "labels": arrays(_classes),
     "probs": SIMPLEX,
     "lams": SHARES,
@@ -201,7 +205,7 @@ TABLE: dict[str, Kind] = {
     "theory.shortcut.availability_flows.linear_flow:t": numbers(0.0, 2.0),
     "sigma": numbers(-0.5, 0.5),
     "kappa": numbers(0.5, 5.0, many=True),
-    "trace": other(_trace),
+    "trace": record(_trace),
     "yhat": LABELS,
     "yhat_opt": LABELS,
     "theory.activations.resolve:name": one_of("gamma"),
@@ -392,6 +396,9 @@ EXCLUDED: dict[str, str] = {
     "theory.mixup.collapse_dual.distribution": "as above",
     "theory.perturbation.orthogonal.even_width": "as above",
     "theory.perturbation.orthogonal.slope": "as above",
+    "theory.networks.checked": "a check, as those in arguments",
+    "theory.mixup.features.checked": "as above",
+    "theory.mixup.features_data.checked": "as above",
     "theory.activations.relu": "takes nothing",
     "theory.activations.erf": "takes nothing",
     "theory.activations.tanh": "takes nothing",

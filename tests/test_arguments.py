@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from theory import arguments
+from theory import arguments, networks
+
+
+def network(p, **sizes):
+    return networks.checked("p", p, **sizes)
+
 
 # (check, words of its message); one row for every way in which a value can be wrong.
 WRONG = {
@@ -117,6 +122,32 @@ WRONG = {
     "slope below": (lambda: arguments.slope(-0.1), "gamma must be in [0, 1); got -0.1."),
     "fraction": (lambda: arguments.integer("m", 2.0), "m must be an integer; got 2.0."),
     "integer": (lambda: arguments.integer("m", 0), "m must be at least 1; got 0."),
+    "no key": (lambda: arguments.key("key", 7), "key must be a random key; got 7."),
+    "floats for a key": (
+        lambda: arguments.key("key", jnp.zeros(2)),
+        "key must be a random key; got Array([0., 0.]",
+    ),
+    "words of another generator": (
+        lambda: arguments.key("key", jnp.zeros(3, jnp.uint32)),
+        "key must be a random key; got Array([0, 0, 0], dtype=uint32).",
+    ),
+    "several keys": (
+        lambda: arguments.key("key", jax.random.split(jax.random.key(0))),
+        "key must be one key (batch by jax.vmap); got shape (2,).",
+    ),
+    "no record": (lambda: network(None), "p must be a TwoLayer; got None."),
+    "field of another rank": (
+        lambda: network(networks.TwoLayer(jnp.ones((2, 3)), jnp.ones((2, 1)), jnp.ones(2))),
+        "p.b must be of shape (2); got shape (2, 1).",
+    ),
+    "field of another length": (
+        lambda: network(networks.TwoLayer(jnp.ones((2, 3)), jnp.ones(2), jnp.ones(3))),
+        "p.a must be of shape (2); got shape (3,).",
+    ),
+    "field of a given length": (
+        lambda: network(networks.TwoLayer(jnp.ones((2, 4)), jnp.ones(2), jnp.ones(2)), d=3),
+        "p.w must be of shape (any, 3); got shape (2, 4).",
+    ),
     "list for a word": (
         lambda: arguments.choice("kind", ["gate"], {"gate": 0, "lazy": 1}),
         "kind must be one of gate, lazy; got ['gate'].",
@@ -159,6 +190,14 @@ def test_good_values_come_back():
     assert arguments.integer("m", np.int64(3)) == 3
     assert arguments.integer("m", 0, low=0) == 0
     assert arguments.choice("loss", "identity", ("identity",)) == "identity"
+    for key in (jax.random.key(0), jax.random.PRNGKey(0)):
+        assert arguments.key("key", key) is key
+
+
+def test_a_record_comes_back_with_floats_and_the_fields_that_are_not_named(unannotated):
+    p = networks.TwoLayer(w=jnp.ones((2, 3), int), b=jnp.full(2, jnp.nan), a=[1, 2])
+    found = arguments.record("p", p, networks.TwoLayer, w="m d", b="m")
+    assert found.w.dtype == float and jnp.all(jnp.isnan(found.b)) and found.a == [1, 2]
 
 
 def test_traced_values_pass_and_shapes_are_still_checked():

@@ -153,6 +153,12 @@ def test_messages(rejects):
         networks.init_two_layer(jax.random.key(0), 0, 3)
     with rejects("m must be an integer; got 2.5."):
         networks.init_two_layer(jax.random.key(0), 2, 2.5)
+    with rejects("key must be a random key; got 0."):
+        networks.init_two_layer(0, 3, 5)
+    with rejects("p must be a TwoLayer; got None."):
+        networks.forward(None, jnp.ones((4, 3)), 0.0)
+    with rejects("p.a must be of shape (8); got shape (4,)."):
+        networks.forward(network().replace(a=jnp.ones(4)), jnp.ones((4, 3)), 0.0)
     with rejects("x must have 3 columns; got shape (4, 2)."):
         networks.forward(network(), jnp.ones((4, 2)), 0.0)
     with rejects("gamma must be in [0, 1); got 1.5."):

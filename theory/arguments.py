@@ -7,14 +7,17 @@ they are known, that is outside ``jit``, ``vmap`` and ``grad``.
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+
+Record = TypeVar("Record")
 
 
 def array(name: str, value: Any) -> Array:
@@ -189,6 +192,36 @@ def choice(name: str, value: Any, allowed: Collection[str]) -> str:
     if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {value!r:.80}.")
     return value
+
+
+def key(name: str, value: Any) -> Array:
+    """One random key, of ``jax.random.key`` or in the raw form of ``jax.random.PRNGKey``."""
+    given = value
+    try:
+        if not jnp.issubdtype(given.dtype, jax.dtypes.prng_key):
+            given = jax.random.wrap_key_data(given)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a random key; got {value!r:.80}.") from error
+    if given.shape:
+        raise ValueError(f"{name} must be one key (batch by jax.vmap); got shape {given.shape}.")
+    return value
+
+
+def record(name: str, value: Any, kind: type[Record], **shapes: str) -> Record:
+    """A record with floating arrays of fitting shapes in the fields that are named.
+
+    ``record("p", p, TwoLayer, w="m d", b="m", a="m")``: equal letters stand for equal lengths, a
+    number for itself. Entries may be NaN or infinite, as those of a network that diverged.
+    """
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}; got {value!r:.80}.")
+    sizes: dict[str, int] = {}
+    leaves = {}
+    for field, dims in shapes.items():
+        wanted = tuple(int(dim) if dim.isdigit() else sizes.get(dim) for dim in dims.split())
+        leaves[field] = shaped(f"{name}.{field}", getattr(value, field), wanted)
+        sizes |= dict(zip(dims.split(), leaves[field].shape, strict=True))
+    return dataclasses.replace(value, **leaves)  # type: ignore[type-var]
 
 
 def _numbers(name: str, value: Any) -> Array:

@@ -75,7 +75,7 @@ def train(
     """
     steps = arguments.integer("steps", steps, low=0)
     rule = Rule(loss, lr, beta, gamma, scheduler, torch_plateau).check()
-    x, y = _samples(p, x, y)
+    p, x, y = _samples(p, x, y)
 
     def run(part: TwoLayer) -> tuple[TwoLayer, TrainTrace]:
         start, step, finish = _problem(part, x, y, rule, coordinates, gram, products)
@@ -143,7 +143,7 @@ def snapshots(
         raise ValueError(f"at must be ascending and non-negative; got {at.tolist()}.")
     gaps = jnp.diff(at, prepend=0)
     rule = Rule(loss, lr, beta, gamma, scheduler, torch_plateau).check()
-    x, y = _samples(p, x, y)
+    p, x, y = _samples(p, x, y)
     start, step, finish = _problem(p, x, y, rule, coordinates, gram, products)
 
     def segment(state: heavy_ball.State, gap: Array) -> tuple[heavy_ball.State, TwoLayer]:
@@ -208,6 +208,7 @@ def apply_dual(
     :math:`\theta_i(0) \cdot \tilde z + a_i \sum_k (\tilde z \cdot \tilde x_k) C_{ki}`: kernel
     evaluations only, no trained weight is formed.
     """
+    p0 = networks.checked("p0", p0)
     x, z = arguments.pair(x, z)
     coef = arguments.matrix("coef", coef, rows=x.shape[0], columns=p0.a.shape[0])
     return networks.preactivations(p0, z).T + ((z @ x.T + 1) @ coef) * p0.a[None, :]
@@ -215,6 +216,7 @@ def apply_dual(
 
 def dual_weights(p0: TwoLayer, coef: Float[Array, "n m"], x: Float[Array, "n d"]) -> TwoLayer:
     """The network whose coefficients are C: one product of sizes m, n, d."""
+    p0 = networks.checked("p0", p0)
     x = arguments.matrix("x", x, columns=p0.w.shape[1])
     coef = arguments.matrix("coef", coef, rows=x.shape[0], columns=p0.a.shape[0])
     return _dual_weights(p0, coef.T, x)
@@ -231,9 +233,10 @@ def cheaper_coordinates(n: int, d: int) -> str:
     return "gram" if arguments.integer("n", n) < 2 * arguments.integer("d", d) else "weights"
 
 
-def _samples(p: TwoLayer, x: Any, y: Any) -> tuple[Array, Array]:
+def _samples(p: TwoLayer, x: Any, y: Any) -> tuple[TwoLayer, Array, Array]:
+    p = networks.checked("p", p)
     x = arguments.matrix("x", x, columns=p.w.shape[1])
-    return x, arguments.labels("y", y, length=x.shape[0]).astype(x.dtype)
+    return p, x, arguments.labels("y", y, length=x.shape[0]).astype(x.dtype)
 
 
 def _problem(

@@ -149,6 +149,7 @@ def squared_flow(
     Returns:
       Outputs at z, shape ``(t, k)``.
     """
+    spectrum = arguments.record("spectrum", spectrum, Spectrum, values="n", vectors="n n")
     n = spectrum.values.shape[0]
     kernel_test = arguments.matrix("kernel_test", kernel_test, columns=n)
     y = arguments.vector("y", y, length=n)

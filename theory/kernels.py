@@ -294,7 +294,7 @@ def gate_kernel_mc(
     x, z = arguments.pair(x, z)
     n_samples = arguments.integer("n_samples", n_samples)
     derivative = activations.resolve(gamma).derivative
-    key_weight, key_bias = jax.random.split(key)
+    key_weight, key_bias = jax.random.split(arguments.key("key", key))
     weight = jax.random.normal(key_weight, (x.shape[1], n_samples), x.dtype)
     weight = weight / float(x.shape[1]) ** 0.5
     offset = _bias(init_bias, x.dtype) * jax.random.normal(key_bias, (1, n_samples), x.dtype)

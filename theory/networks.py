@@ -40,16 +40,31 @@ def init_two_layer(
       m: width, at least 1.
       dtype: floating dtype; the default float type when None.
 
+    Raises:
+      ValueError: for sizes below 1, or a key that is none.
+
     Source: [code] of "Wide Two-Layer Networks can Learn from Adversarial Perturbations".
     """
+    key = arguments.key("key", key)
     d, m = arguments.integer("d", d), arguments.integer("m", m)
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     normal = jax.random.normal(key, (m, d + 2), dtype)
     return TwoLayer(w=normal[:, :d] * d**-0.5, b=normal[:, d], a=normal[:, d + 1] * m**-0.5)
 
 
+def checked(name: str, p: TwoLayer, *, m: int | None = None, d: int | None = None) -> TwoLayer:
+    """The network, of width m and input dimension d if they are given.
+
+    Raises:
+      ValueError: for what is no network, or has weights of other shapes.
+    """
+    width, dim = m or "m", d or "d"
+    return arguments.record(name, p, TwoLayer, w=f"{width} {dim}", b=f"{width}", a=f"{width}")
+
+
 def preactivations(p: TwoLayer, x: Float[Array, "n d"]) -> Float[Array, "m n"]:
     """``w_i . x_n + b_i``, neurons first: later products then need no transpose."""
+    p = checked("p", p)
     x = arguments.matrix("x", x, columns=p.w.shape[1])
     return p.w @ x.T + p.b[:, None]
 
@@ -61,6 +76,7 @@ def gates(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[A
 
 def forward(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, " n"]:
     """Outputs f(x_n), shape ``(n,)``."""
+    p = checked("p", p)
     return p.a @ activations.resolve(gamma).value(preactivations(p, x))
 
 
@@ -68,6 +84,7 @@ def input_gradient(
     p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike
 ) -> Float[Array, "n d"]:
     r"""Gradients :math:`\nabla f(x_n) = \sum_i a_i \phi'(w_i^T x_n + b_i) w_i`, one a row."""
+    p = checked("p", p)
     return (p.a[:, None] * gates(p, x, gamma)).T @ p.w
 
 
@@ -79,6 +96,7 @@ def empirical_gate_kernel(
     Its mean over initialisations is :func:`theory.kernels.gate_kernel`; one pair deviates by the
     radius of Theorem W. Shape ``(n, k)``; memory ``m (n + k)``.
     """
+    p = checked("p", p)
     x, z = arguments.pair(x, z)
     return (p.a[:, None] ** 2 * gates(p, x, gamma)).T @ gates(p, z, gamma)
 

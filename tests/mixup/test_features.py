@@ -321,6 +321,22 @@ def test_wrong_runs_are_named(changes, words, rejects):
         features_runs.run(start, data, **(valid | changes))
 
 
+def test_wrong_data_and_filters_are_named(rejects):
+    data = make(8, 3, 0.3, 0.5)
+    start = State(a=jnp.ones((2, 1, 4)), q=jnp.ones((2, 1, 8, 3)) * data.noise_mask[None, None])
+    for words, given in [
+        ("data must be a PatchData; got 'words'", (start, "words")),
+        ("data.coef must be of shape (any, any, 4)", (start, data.replace(coef=data.coef[0]))),
+        ("data.y must be integers of shape (8)", (start, data.replace(y=data.y[1:]))),
+        ("data.rare must be bools of shape (8)", (start, data.replace(rare=data.y))),
+        ("state must be a State; got None", (None, data)),
+        ("state.a must be of shape (2, any, 4)", (start.replace(a=start.a[:1]), data)),
+        ("state.q must be of shape (2, 1, 8, 3)", (start.replace(q=start.q[:, :, 1:]), data)),
+    ]:
+        with rejects(words):
+            features.output_gaps(*given)
+
+
 def test_wrong_nodes_are_named(rejects):
     with rejects("concentration must be in (0, inf); got 0.0"):
         features_runs.beta_nodes(0.0, 3)

@@ -44,7 +44,7 @@ def sample_paired(
     """
     k = even_classes(k)
     arguments.scalar("alpha", alpha, low=0.0, high=1.0)
-    key_y, key_u = jax.random.split(key)
+    key_y, key_u = jax.random.split(arguments.key("key", key))
     y = jax.random.randint(key_y, (arguments.integer("number", number),), 0, k)
     u = jax.random.uniform(key_u, y.shape)
     return y // 2 * (k + 2) + alpha * (y % 2) + u, y

@@ -83,7 +83,7 @@ def simplex_etf(
     frame = scale * (k / (k - 1)) ** 0.5 * basis
     if key is None:
         return jnp.pad(frame, ((0, 0), (0, dim - k + 1)))
-    turned, _ = jnp.linalg.qr(jax.random.normal(key, (dim, k - 1)))
+    turned, _ = jnp.linalg.qr(jax.random.normal(arguments.key("key", key), (dim, k - 1)))
     return frame @ turned.T
 
 

@@ -32,6 +32,7 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from theory import arguments
+from theory.mixup import features_data
 from theory.mixup.features_data import PatchData, Scalar
 
 # Noise of a data set: its energy s^2 where noise patches are orthogonal and of one norm s (ideal),
@@ -54,6 +55,17 @@ class State:
     q: Array
 
 
+def checked(name: str, state: State, data: PatchData) -> tuple[State, PatchData]:
+    """Filters and the training set ``data`` that they have their inner products with.
+
+    Raises:
+      ValueError: for what is neither, or has arrays of shapes that do not fit.
+    """
+    data = features_data.checked("data", data)
+    n, patches = data.noise_mask.shape
+    return arguments.record(name, state, State, a="2 m 4", q=f"2 m {n} {patches}"), data
+
+
 def init_state(
     key: Key[Array, ""], data: PatchData, width: int, init_scale: Scalar, noise: Noise
 ) -> State:
@@ -70,11 +82,12 @@ def init_state(
     Raises:
       ValueError: for numbers outside these ranges or a tensor of another shape.
     """
+    data = features_data.checked("data", data)
     width = arguments.integer("width", width)
     arguments.scalar("init_scale", init_scale, low=0.0, open_low=True)
     noise = _noise(noise, data)
     mask = data.noise_mask
-    normal = jax.random.normal(key, (2, width, 4 + mask.size))
+    normal = jax.random.normal(arguments.key("key", key), (2, width, 4 + mask.size))
     a, q = normal[..., :4], normal[..., 4:]
     if noise.ndim == 0:
         q = jnp.sqrt(noise) * q
@@ -89,6 +102,7 @@ def init_state(
 
 def preactivations(state: State, data: PatchData) -> Float[Array, "2 m n P"]:
     r""":math:`Z_{k,r,i,p} = \langle w_{k,r}, x_i^{(p)}\rangle`, of every filter and patch."""
+    state, data = checked("state", state, data)
     return jnp.einsum("krf,ipf->krip", state.a, data.coef) + state.q
 
 
@@ -163,6 +177,7 @@ def standard_step(
 
     Source: [derived].
     """
+    state, data = checked("state", state, data)
     z = preactivations(state, data)
     gap = _signed(jnp.sum(z**2, axis=(1, 3))).sum(axis=0)
     target = data.target
@@ -204,6 +219,7 @@ def mixup_step(
 
     Source: [derived].
     """
+    state, data = checked("state", state, data)
     z = preactivations(state, data)
     rows = _rows(z)
 

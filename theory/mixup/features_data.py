@@ -55,6 +55,18 @@ class PatchData:
         return jnp.sum(self.coef**2, axis=1)
 
 
+def checked(name: str, data: PatchData) -> PatchData:
+    """The training set.
+
+    Raises:
+      ValueError: for what is none, or has arrays of other shapes or dtypes.
+    """
+    data = arguments.record(name, data, PatchData, coef="n P 4", noise_mask="n P")
+    arguments.integers(f"{name}.y", data.y, shape=data.coef.shape[:1])
+    arguments.flags(f"{name}.rare", data.rare, data.coef.shape[:1])
+    return data
+
+
 def make_patch_data(
     key: Key[Array, ""],
     n: int,
@@ -80,6 +92,7 @@ def make_patch_data(
     Raises:
       ValueError: for numbers outside these ranges.
     """
+    key = arguments.key("key", key)
     n = _samples(n)
     num_feature_noise = arguments.integer("num_feature_noise", num_feature_noise, low=0)
     num_patches = arguments.integer("num_patches", num_patches)

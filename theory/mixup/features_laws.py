@@ -17,6 +17,7 @@ from jax import Array
 from jaxtyping import Float
 
 from theory import arguments
+from theory.mixup import features, features_data
 from theory.mixup.features import State
 from theory.mixup.features_data import PatchData, Scalar
 
@@ -119,6 +120,7 @@ def signal_matrix(data: PatchData, weights: Float[Array, "n n"]) -> Float[Array,
 
     Source: [derived] A0.
     """
+    data = features_data.checked("data", data)
     n = data.y.shape[0]
     weights = arguments.matrix("weights", weights, rows=n, columns=n)
     return 2 / n**2 * jnp.einsum("ipf,ij,jpg->fg", data.coef, weights, data.coef)
@@ -128,8 +130,10 @@ def noise_growth(start: State, end: State, data: PatchData) -> Float[Array, "2 n
     r"""Log growth of noise, :math:`G_{k,i}`: mean over filters and noise patches of a sample.
 
     Of :math:`\log|q(T)/q(0)|`, shape ``(2, n)``. Under standard training with ideal noise all of
-    them are equal.
+    them are equal. A zero entry at a noise patch gives inf or NaN.
     """
+    start, data = features.checked("start", start, data)
+    end, _ = features.checked("end", end, data)
     mask = jnp.broadcast_to(data.noise_mask > 0, start.q.shape)
     first, last = (jnp.where(mask, jnp.abs(state.q), 1.0) for state in (start, end))
     total = jnp.sum(jnp.log(last) - jnp.log(first), axis=(1, 3))
@@ -160,6 +164,8 @@ def conservation_residual(
     Source: [derived] A2.
     """
     arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
+    start, data = features.checked("start", start, data)
+    end, _ = features.checked("end", end, data)
     growth = jnp.log(jnp.abs(end.a)) - jnp.log(jnp.abs(start.a))
     memorised = noise_growth(start, end, data) @ data.power / noise_energy
     return growth - memorised[:, None, :]

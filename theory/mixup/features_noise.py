@@ -15,6 +15,7 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from theory import arguments
+from theory.mixup import features_data
 from theory.mixup.features_data import PatchData, Scalar
 
 
@@ -35,9 +36,10 @@ def gaussian_noise(
     Raises:
       ValueError: for numbers outside these ranges.
     """
+    data = features_data.checked("data", data)
     dim = arguments.integer("dim", dim, low=5)
     arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
-    normal = jax.random.normal(key, (*data.noise_mask.shape, dim - 4))
+    normal = jax.random.normal(arguments.key("key", key), (*data.noise_mask.shape, dim - 4))
     return jnp.sqrt(jnp.asarray(noise_energy, float) / dim) * normal * data.noise_mask[:, :, None]
 
 

@@ -17,7 +17,7 @@ from jax import Array
 from jaxtyping import Float
 
 from theory import arguments
-from theory.mixup import features
+from theory.mixup import features, features_data
 from theory.mixup.features import Noise, State, Weight
 from theory.mixup.features_data import PatchData, Scalar
 
@@ -73,6 +73,7 @@ def run(
       ValueError: for an empty schedule, an unknown phase, steps that are no multiple of
         ``record_every``, and as the steps.
     """
+    state, data = features.checked("state", state, data)
     record_every = arguments.integer("record_every", record_every)
     if not schedule:
         raise ValueError("schedule must hold at least one phase; got none.")
@@ -140,6 +141,7 @@ def beta_nodes(concentration: Scalar, num_nodes: int) -> tuple[Array, Array]:
 
 def noise_square(q: Float[Array, "2 m n P"], data: PatchData) -> Float[Array, ""]:
     """Mean over the noise patches of the sum of q^2 over all filters of both classes."""
+    data = features_data.checked("data", data)
     q = arguments.shaped("q", q, (2, None, *data.noise_mask.shape))
     return jnp.sum(q**2) / jnp.sum(data.noise_mask)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from theory import activations, angles, arguments, geometry, kernels
+from theory import activations, angles, arguments, geometry, kernels, networks
 from theory.activations import ActivationLike
 from theory.networks import TwoLayer
 
@@ -77,7 +77,8 @@ def decision_map(
         (unit(r_plane / d, kernels.aug_norm(r)).T, inner / n),
     ]
     phi = activations.resolve(gamma).value
-    networks_plane = [(p, p.w @ axes.T) for p in (p_f, p_g)]
+    both = [networks.checked(name, p, d=d) for name, p in (("p_f", p_f), ("p_g", p_g))]
+    networks_plane = [(p, p.w @ axes.T) for p in both]
 
     def at(points: Array) -> tuple[Array, ...]:
         norms = jnp.sqrt(jnp.sum((points @ metric) * points, axis=1) / d + 1)

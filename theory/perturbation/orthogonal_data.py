@@ -83,7 +83,7 @@ def orthogonal(key: Key[Array, ""], n: int, d: int, radii: Radii = 1.0) -> Float
       radii: norms, positive; one, or one a sample.
     """
     n, d = _check_room(n, d)
-    raw = jax.random.normal(key, (n, d))
+    raw = jax.random.normal(arguments.key("key", key), (n, d))
     return _radii(radii, n, raw.dtype)[:, None] * orthonormal_rows(raw)
 
 
@@ -107,7 +107,7 @@ def near_orthogonal(
     """
     n, d = _check_room(n, d)
     arguments.scalar("rho", rho, low=0.0, high=1 / max(n - 1, 1), open_high=True)
-    raw = jax.random.normal(key, (n, d + n))
+    raw = jax.random.normal(arguments.key("key", key), (n, d + n))
     signs = jnp.where(raw[:, d:] < 0, -1.0, 1.0)
     return rows_with_gram(raw[:, :d], signed_gram(signs, rho, radii))
 

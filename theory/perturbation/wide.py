@@ -43,6 +43,7 @@ def random_targets(key: Key[Array, ""], n: int, *, balanced: bool = False) -> Fl
     Raises:
       ValueError: for odd n with ``balanced``.
     """
+    key = arguments.key("key", key)
     n = arguments.integer("n", n)
     if not balanced:
         return jax.random.rademacher(key, (n,), jnp.result_type(float))
@@ -211,6 +212,8 @@ def representer_coefficients(
     with the gates g of the trained network p at z and the trace's gate averages (Theorem A1). They
     are positive for gamma > 0; for gamma = 0 they vanish where no unit is open at both points.
     """
+    p = networks.checked("p", p)
+    trace = arguments.record("trace", trace, TrainTrace, gate_average=f"{p.a.shape[0]} n")
     at = arguments.matrix("at", at, columns=p.w.shape[1])
     gates = networks.gates(p, at, gamma)
     return (p.a[:, None] ** 2 * gates).T @ trace.gate_average
@@ -225,6 +228,8 @@ def initial_direction(
 
     with the gates of the trained network p and the weights of the initial one.
     """
+    p = networks.checked("p", p)
+    p0 = networks.checked("p0", p0, m=p.w.shape[0], d=p.w.shape[1])
     at = arguments.matrix("at", at, columns=p.w.shape[1])
     return (p.a[:, None] * networks.gates(p, at, gamma)).T @ p0.w
 

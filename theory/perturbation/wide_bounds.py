@@ -62,6 +62,7 @@ def flip_mass(
     """
     arguments.scalar("tau", tau, low=0.0)
     arguments.scalar("B", B)
+    p = networks.checked("p", p)
     x = arguments.matrix("x", x)
     pre = networks.preactivations(p, x)
     reach = tau * jnp.abs(p.a)[:, None] * B * _lengths(x)[None, :]
@@ -184,6 +185,8 @@ def direction_certificate(
     """
     at, x = arguments.pair(at, x, ("at", "x"))
     y = arguments.labels("y", y, length=x.shape[0]).astype(x.dtype)
+    n = x.shape[0]
+    trace = arguments.record("trace", trace, TrainTrace, loss_factors=f"{n}", gate_average=f"m {n}")
     limit = trace.loss_factors[None, :] * kernels.gate_kernel(at, x, gamma)
     gap = jnp.abs(wide.representer_coefficients(p, trace, at, gamma) - limit)
     radius = jnp.linalg.norm(wide.initial_direction(p0, p, at, gamma), axis=1)

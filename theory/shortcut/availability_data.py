@@ -51,7 +51,7 @@ def sample_latents(
         availability.covariance(sigma),
     )
     y = jnp.where(jnp.arange(n) % 2 == 0, 1.0, -1.0).astype(mu.dtype)
-    first, second = jax.random.normal(key, (2, n), mu.dtype)
+    first, second = jax.random.normal(arguments.key("key", key), (2, n), mu.dtype)
     noise = jnp.stack([first, sigma * first + jnp.sqrt(1 - sigma**2) * second], axis=1)
     return y[:, None] * mu[None, :] + noise, y
 
@@ -68,7 +68,7 @@ def unit_embedding(key: Key[Array, ""], dim: int) -> Float[Array, "d 2"]:
 
     Source: [paper].
     """
-    w = jax.random.normal(key, (arguments.integer("dim", dim, low=2), 2))
+    w = jax.random.normal(arguments.key("key", key), (arguments.integer("dim", dim, low=2), 2))
     return w / jnp.linalg.norm(w, axis=0, keepdims=True)
 
 
@@ -111,7 +111,9 @@ def embed(
         raise ValueError(f"nesting must hold two numbers of layers; got {nesting!r}.")
     layers = [arguments.integer("nesting", number, low=0) for number in nesting]
     arguments.scalar("gain", gain, low=0.0, open_low=True)
-    if key is None and any(layers):
+    if key is not None:
+        key = arguments.key("key", key)
+    elif any(layers):
         raise ValueError(f"key must be given to draw the layers of nesting {nesting!r}.")
     total = jnp.zeros((z.shape[0], w.shape[0]), z.dtype)
     for i in range(2):

@@ -195,6 +195,7 @@ def diffroar(
     x, g = arguments.pair(x, g, ("x", "g"))
     shares = arguments.vector("ks", ks)
     arguments.number("ks", shares, low=0.0, high=1.0, open_low=True)
+    key = arguments.key("key", key)
 
     def at(item: tuple[Array, Array]) -> Array:
         k, index = item

@@ -53,7 +53,7 @@ def block_points(
     y = jnp.repeat(jnp.array([1.0, -1.0]), m)
     signal = y[:, None] * jnp.eye(m)[j]
     if key is not None:
-        rest = noise * jax.random.rademacher(key, (2 * m, null), y.dtype)
+        rest = noise * jax.random.rademacher(arguments.key("key", key), (2 * m, null), y.dtype)
     elif arguments.is_known(noise) and noise == 0:
         rest = jnp.zeros((2 * m, null))
     else:
@@ -137,6 +137,7 @@ def normalised_margin(
       x: points, shape ``(n, d)``.
       y: labels +1 and -1.
     """
+    p = networks.checked("p", p)
     x = arguments.matrix("x", x, columns=p.w.shape[1])
     y = arguments.labels("y", y, length=x.shape[0])
     mass = jnp.sum(p.a**2) + jnp.sum(p.w**2) + jnp.sum(p.b**2)

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     flows,
     gate_kernels,
     maps,
+    mesh,
     orthogonal,
     seeds,
     training,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "optima": collapse.run,
     "networks": availability_grid.run,
     "population": availability.population,
+    "devices": mesh.run,
 }
 
 

@@ -16,6 +16,7 @@ from tests.benchmarks import (
     features,
     flows,
     gate_kernels,
+    mesh,
     orthogonal,
     seeds,
     training,
@@ -155,6 +156,7 @@ TINY_BENCHMARKS = {
     "temperature": lambda: calibration.temperature(n=50, k=3, **TINY),
     "population": lambda: availability.population(n_quad=4, n_probe=4, **TINY),
     "prediction": lambda: calibration.prediction(n=20, k=4, queries=40, **TINY),
+    "devices": lambda: mesh.run(n=7, d=3, rounds=1, **TINY),
 }  # fmt: skip
 # What is judged by the clock.
 TIMED = {"solutions a second", "seconds of the grid", "seconds of a cell"}
@@ -168,12 +170,12 @@ def test_benchmarks_report_correct_results_in_a_table(tmp_path, capsys, monkeypa
     command.main(["--json", str(file)], TINY_BENCHMARKS)
     table = json.loads(file.read_text())
     assert table["machine"]["cores"] >= 1 and table["machine"]["jax"] == jax.__version__
-    assert len(table["rows"]) == 29
+    assert len(table["rows"]) == 31
     for row in table["rows"]:
         assert row["ratio"] == pytest.approx(row["reference_seconds"] / row["seconds"])
         for check in row["checks"]:
             assert check["met"] or check["name"] in TIMED, (row["name"], check)
-    assert len(capsys.readouterr().out.splitlines()) == 30
+    assert len(capsys.readouterr().out.splitlines()) == 32
 
 
 @pytest.mark.parametrize(

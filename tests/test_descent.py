@@ -344,3 +344,18 @@ def test_messages_about_snapshots_and_dual_form(rejects):
         descent.apply_dual(p, jnp.zeros((N, 9)), x, x)
     with rejects("coef must have 12 rows; got shape (10, 12)."):
         descent.dual_weights(p, jnp.zeros((M, N)), x)
+
+
+@pytest.mark.parametrize("coordinates", ["weights", "gram"])
+def test_network_and_samples_of_two_dtypes_are_trained_in_the_wider(coordinates):
+    given = {"loss": "logistic", "lr": 0.1, "steps": 2, "gamma": 0.1, "coordinates": coordinates}
+    p = networks.init_two_layer(jax.random.key(0), 3, 5)
+    x = jax.random.normal(jax.random.key(1), (4, 3), jnp.float32)
+    y = jnp.array([1.0, -1.0, 1.0, -1.0])
+    short = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), p)
+    for network, samples in ((p, x), (short, x.astype(jnp.float64))):
+        found = descent.train(network, samples, y, **given)
+        wide = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), (network, samples))
+        exact = descent.train(*wide, y, **given)
+        for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)

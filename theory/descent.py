@@ -236,6 +236,9 @@ def cheaper_coordinates(n: int, d: int) -> str:
 def _samples(p: TwoLayer, x: Any, y: Any) -> tuple[TwoLayer, Array, Array]:
     p = networks.checked("p", p)
     x = arguments.matrix("x", x, columns=p.w.shape[1])
+    # The loop needs one dtype; the wider one, where network and samples differ.
+    dtype = jnp.result_type(x, *jax.tree.leaves(p))
+    p, x = jax.tree.map(lambda leaf: leaf.astype(dtype), (p, x))
     return p, x, arguments.labels("y", y, length=x.shape[0]).astype(x.dtype)
 
 

@@ -1,7 +1,6 @@
 """Which changes of code are made, and what is run to notice them: see tests/mutation."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -95,7 +94,26 @@ def test_wrong_arguments(arguments, words, capsys):
 def test_a_change_that_matters_is_noticed_and_the_score_decides(tmp_path, capsys):
     file = tmp_path / "mutants.json"
     code = command.main(["theory.angles", "--changes", "4", "--json", str(file)])
-    outcomes = json.loads(file.read_text())["outcomes"]
+    outcomes = json.loads(file.read_text())["outcomes"]["theory.angles"]
     assert len(outcomes) == 4 and any(each["noticed"] for each in outcomes)
     assert code == 0 and "theory.angles" in capsys.readouterr().out
-    assert not Path("mutation-").exists()
+
+
+def test_what_was_tried_is_not_tried_again_unless_the_code_has_changed(
+    tmp_path, monkeypatch, capsys
+):
+    tries = []
+
+    def tried(lacking):
+        tries.append(list(lacking))
+        for module in lacking:
+            yield module, [outcome(module, "verify a: VIOLATED")]
+
+    monkeypatch.setattr(command, "tried", tried)
+    both = ["theory.angles", "theory.geometry", "--json", str(tmp_path / "file.json")]
+    assert command.main(["theory.angles", *both[2:]]) == 0
+    assert command.main(both) == 0 and command.main(both) == 0
+    monkeypatch.setattr(command.runtime, "source_digest", lambda *_: "other")
+    assert command.main(both) == 0
+    assert tries == [["theory.angles"], ["theory.geometry"], [], both[:2]]
+    assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["2", "2", "0", "0", "1.00"]

@@ -1,8 +1,8 @@
 """What verification finds of every theorem, on record: a statement that got weaker shows here.
 
 A weaker statement still holds, so that its verdict is the same; but its two sides are further
-apart. ``python -m tests.verdicts`` writes the record, ``verdicts.json``, with None for what is
-decided by rounding and so differs between processors.
+apart. ``python -m tests.verdicts`` writes the record, ``verdicts.json``, with the order of
+magnitude alone (``"1e-05"``) for what is decided by rounding and so differs between processors.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ RECORD = Path(__file__).with_suffix(".json")
 # without fused multiplication and addition.
 STABLE = 1e-6
 TOLERANCE = 1e-4
+# What is decided by rounding stays within this factor of the order of magnitude on record, unless
+# both sides happen to be equal: a hundred times the allowance for rounding shows.
+ORDERS = 30.0
 
 Summary = dict[str, Any]
 
@@ -56,14 +59,29 @@ def differences(verdict: Verdict, record: Mapping[str, Any]) -> list[str]:
     return [
         f"{name}: {found.get(name, 'nothing')} found, {record.get(name, 'nothing')} on record"
         for name in names
-        if name not in found
-        or name not in record
-        or (record[name] is not None and not _close(found[name], record[name], TOLERANCE))
+        if name not in found or name not in record or not _alike(found[name], record[name])
     ]
+
+
+def _alike(found: float | None, record: float | str | None) -> bool:
+    if found is None or record is None:
+        return found is record
+    if isinstance(record, str):
+        return found == 0 or 1 / ORDERS < abs(found) / float(record) < ORDERS
+    return _close(found, record, TOLERANCE)
 
 
 def _close(a: float | None, b: float | None, tolerance: float) -> bool:
     return a is not None and b is not None and math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-12)
+
+
+def _agreed(a: float | None, b: float | None) -> float | str | None:
+    """What is put on record of two findings."""
+    if a is None or b is None:
+        if a is not b:
+            raise ValueError(f"ratios must be numbers in both runs or in none; got {a} and {b}.")
+        return None
+    return a if _close(a, b, STABLE) else f"{math.sqrt(abs(a * b)) or max(abs(a), abs(b)):.0e}"
 
 
 def _summaries(alone: bool) -> dict[str, Summary]:
@@ -93,15 +111,13 @@ def main() -> None:
         found.append(json.loads(done.stdout))
     here, there = found
     record = {
-        theorem: {
-            name: number if _close(number, there[theorem][name], STABLE) else None
-            for name, number in numbers.items()
-        }
+        theorem: {name: _agreed(number, there[theorem][name]) for name, number in numbers.items()}
         for theorem, numbers in here.items()
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
     numbers = [number for each in record.values() for number in each.values()]
-    print(f"{len(numbers)} numbers, {numbers.count(None)} of them decided by rounding")
+    rounding = sum(isinstance(number, str) for number in numbers)
+    print(f"{len(numbers)} numbers, {rounding} of them decided by rounding")
 
 
 if __name__ == "__main__":

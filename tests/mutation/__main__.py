@@ -10,11 +10,13 @@ import argparse
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.mutation import changes
 from tests.mutation.trials import ROOT, Outcome, module_name, tried
+from theory import files, runtime
 
 REQUIRED = 0.9
 
@@ -28,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="all modules of theory")
     parser.add_argument("--changes", type=int, default=12, metavar="K", help="a module (12)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the sample (0)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store what came out there")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="store there what came out, and go on from there"
+    )
     given = parser.parse_args(arguments)
     known = {module_name(path): path for path in sorted((ROOT / "theory").rglob("*.py"))}
     for module in given.modules:
@@ -39,22 +43,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     states = {name for name, path in known.items() if "\nTHEOREMS = (" in path.read_text()}
     chosen = given.modules or (list(known) if given.all else sorted(states))
     possible = {module: changes.of(known[module]) for module in chosen}
-    specs = [
-        spec
-        for module in chosen
-        for spec in changes.sample(possible[module], given.changes, given.seed)
-    ]
-    outcomes = []
-    for outcome in tried([module for module in chosen if possible[module]], specs):
-        outcomes.append(outcome)
-        if outcome.noticed is None:
-            print(f"{outcome.module}:{outcome.line} survived\n{outcome.change}", flush=True)
+    specs = {
+        module: changes.sample(found, given.changes, given.seed)
+        for module, found in possible.items()
+        if found
+    }
+    done = _stored(given.json, given.changes, given.seed)
+    outcomes = [outcome for module in specs for outcome in done.get(module, [])]
+    lacking = {module: each for module, each in specs.items() if module not in done}
+    for module, found in tried(lacking):
+        outcomes += found
+        for outcome in found:
+            if outcome.noticed is None:
+                print(f"{module}:{outcome.line} survived\n{outcome.change}", flush=True)
+        done[module] = found
+        if given.json:
+            _store(given.json, given.changes, given.seed, done)
     print(_table(outcomes, {module: len(found) for module, found in possible.items()}))
-    if given.json:
-        rows = [dataclasses.asdict(outcome) for outcome in outcomes]
-        given.json.write_text(json.dumps({"seed": given.seed, "outcomes": rows}, indent=1) + "\n")
     judged = [outcome for outcome in outcomes if outcome.module in states]
     return 0 if _score(judged) >= REQUIRED else 1
+
+
+def _key(count: int, seed: int) -> dict[str, Any]:
+    """What outcomes are good for: this code, and this sample of changes."""
+    return {"code": runtime.source_digest("theory", "tests"), "changes": count, "seed": seed}
+
+
+def _stored(file: Path | None, count: int, seed: int) -> dict[str, list[Outcome]]:
+    """The outcomes of an earlier run, by module; none if it was of other code."""
+    if file is None or not file.exists():
+        return {}
+    record = json.loads(file.read_text())
+    if {name: record.get(name) for name in _key(0, 0)} != _key(count, seed):
+        return {}
+    return {module: [Outcome(**row) for row in rows] for module, rows in record["outcomes"].items()}
+
+
+def _store(file: Path, count: int, seed: int, outcomes: Mapping[str, list[Outcome]]) -> None:
+    rows = {module: [dataclasses.asdict(each) for each in of] for module, of in outcomes.items()}
+    record = {**_key(count, seed), "outcomes": rows}
+    files.write(file, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def _score(outcomes: Sequence[Outcome]) -> float:

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -32,17 +32,31 @@ class Outcome:
     noticed: str | None  # by what; None if it was not
 
 
-def tried(modules: Sequence[str], specs: Sequence[MutationSpec]) -> Iterator[Outcome]:
-    """What comes of each change, in order, each tried on one core."""
+def tried(changes: Mapping[str, Sequence[MutationSpec]]) -> Iterator[tuple[str, list[Outcome]]]:
+    """What comes of the changes of each module, in order, each tried on one core.
+
+    A module's checks must pass as it is: they would notice any change otherwise.
+    """
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         with ProcessPoolExecutor(
             os.cpu_count(), mp_context=context, initializer=_take_copy, initargs=(folder,)
         ) as pool:
-            for module, trouble in zip(modules, pool.map(_unchanged, modules), strict=True):
-                if trouble:
-                    raise SystemExit(f"error: {module} fails its checks unchanged: {trouble}")
-            yield from pool.map(_try, specs)
+            started = [
+                (
+                    module,
+                    pool.submit(_unchanged, module),
+                    [pool.submit(_try, each) for each in specs],
+                )
+                for module, specs in changes.items()
+            ]
+            try:
+                for module, unchanged, outcomes in started:
+                    if trouble := unchanged.result():
+                        raise SystemExit(f"error: {module} fails its checks unchanged: {trouble}")
+                    yield module, [outcome.result() for outcome in outcomes]
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _take_copy(folder: str) -> None:

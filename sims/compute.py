@@ -10,7 +10,7 @@ import copy
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar
 
@@ -57,6 +57,32 @@ def compile_ahead(needed: Sequence[tuple[Study, Any, int]]) -> None:
         key = _program_key(study, config, num_seeds)
         if key not in _ahead:
             _ahead[key] = _pool().submit(_compile, study, config, num_seeds)
+
+
+def traced_program(
+    study: Study, config: Any, num_seeds: int
+) -> tuple[Any, tuple[Any, ...], Hashable]:
+    """The traced program of a call, its arguments, and what calls that share its compile share.
+
+    The arguments are keys, traced fields and inputs; of all but the fields there are shapes only.
+    Nothing is computed.
+    """
+    static, inputs = _static(config), load_inputs(study, config)
+    arrays = inputs.arrays if inputs else {}
+    keys = jax.ShapeDtypeStruct((num_seeds,), jax.random.key(0).dtype)
+    shapes = {
+        # As they come to be on the device.
+        name: jax.ShapeDtypeStruct(array.shape, jax.dtypes.canonicalize_dtype(array.dtype))
+        for name, array in arrays.items()
+    }
+    args = keys, _traced(config), shapes
+    traced = _simulate.trace(study, static, *args)
+    return traced.jaxpr, args, _program_key(study, config, num_seeds)
+
+
+def compiled(lowered: jax.stages.Lowered) -> Callable:
+    """A program compiled as those of the studies are."""
+    return lowered.compile(compiler_options=_QUICK if jax.default_backend() == "cpu" else None)
 
 
 def load_inputs(study: Study, config: Any) -> Inputs | None:
@@ -117,7 +143,7 @@ def _compile(study: Study, config: Any, num_seeds: int) -> Callable:
     static, mesh = _static(config), _mesh(num_seeds)
     inputs, keys = _device_inputs(study, static, mesh), _keys([0] * num_seeds, mesh)
     lowered = _simulate.lower(study, static, mesh, keys, _traced(config), inputs)
-    return lowered.compile(compiler_options=_QUICK if jax.default_backend() == "cpu" else None)
+    return compiled(lowered)
 
 
 def _mesh(num_seeds: int) -> Mesh | None:

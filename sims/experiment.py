@@ -73,6 +73,7 @@ class Study:
         ones are None, for one data set serves all configs that share a compile.
       optional: configs whose cells a run leaves out, and says so, where their data is not
         installed; for any other it ends.
+      turns: about how many steps a loop makes that ends when it has converged; for plans only.
       version: to be raised when ``simulate`` changes its results, so that old cells are not reused.
     """
 
@@ -84,6 +85,7 @@ class Study:
     coords: Callable[[Any], dict[str, list]]
     inputs: Callable[[Any], Inputs | None] | None = None
     optional: Callable[[Any], bool] = lambda config: False
+    turns: float = 8.0
     version: int = 1
 
     def __post_init__(self) -> None:

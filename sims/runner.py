@@ -8,10 +8,11 @@ at the same time on the same folder divide the cells among them (see ``sims.leas
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Job:
+class Job:
     """One cell to be: its row in the report, and what it is the result of."""
 
     row: Row
@@ -62,7 +63,7 @@ class Plan:
       left_out: one line for each data set that is not installed and whose cells can be left out.
     """
 
-    def __init__(self, folder: Path, rows: list[Row], jobs: list[_Job], left_out: list[str]):
+    def __init__(self, folder: Path, rows: list[Row], jobs: list[Job], left_out: list[str]):
         self.folder = folder
         self.rows = rows
         self.left_out = left_out
@@ -86,6 +87,13 @@ class Plan:
     def lacking(self) -> list[str]:
         """The missing cells as a reader calls them."""
         return [f"{job.row.study}/{job.row.label} seed {job.seed}" for job in self._jobs.values()]
+
+    def batches(self, of: Callable[[str], bool] = lambda name: True) -> list[list[Job]]:
+        """The missing cells, or some by name, by the call that computes them: one, or a label's."""
+        jobs = [job for job in self._jobs.values() if of(job.name)]
+        if jax.default_backend() == "cpu":
+            return [[job] for job in jobs]
+        return [list(group) for _, group in itertools.groupby(jobs, key=lambda job: id(job.row))]
 
     def free(self) -> int:
         """How many of the missing cells no other run is computing now; see `Leases.settle`."""
@@ -119,12 +127,9 @@ class Plan:
         """
         index, count = part
         provenance = storage.provenance()
-        on_cpu = jax.default_backend() == "cpu"
-        # [measured] Two threads with a cell each do 1.9 times the work of one on two cores, where
-        # XLA's own threads make little of products as small as these.
-        workers = max(1, _cores() // processes) if on_cpu else 1
+        workers = cells_at_once(processes)
         show = progress and sys.stderr.isatty()
-        batches = list(_batches(self._jobs.values(), single=on_cpu))
+        batches = self.batches()
         start = len(batches) * index // count
         own = len(batches) * (index + 1) // count - start
         batches = batches[start:] + batches[:start]
@@ -133,7 +138,7 @@ class Plan:
         )
         running: dict[str, None] = {}
 
-        def compute_batch(jobs: list[_Job]) -> tuple[list[dict[str, np.ndarray]], float]:
+        def compute_batch(jobs: list[Job]) -> tuple[list[dict[str, np.ndarray]], float]:
             name = f"{jobs[0].row.study}/{jobs[0].row.label} seed {jobs[0].seed}"
             running[name] = None
             bar.set_postfix_str(", ".join(list(running)))
@@ -147,7 +152,7 @@ class Plan:
             del running[name]
             return results, time.perf_counter() - start
 
-        def attempt(batch: list[_Job]) -> tuple[list[_Job], list[dict[str, np.ndarray]], float]:
+        def attempt(batch: list[Job]) -> tuple[list[Job], list[dict[str, np.ndarray]], float]:
             """Those of the cells that are free now, with their results."""
             jobs = [job for job in batch if held.take(job.name)]
             # Stored by another run between the plan and now: counted when next looked for.
@@ -187,8 +192,7 @@ class Plan:
                 bar.update(self.look())
                 if not wait:
                     held.settle(self._jobs)
-                rest = [job for job in self._jobs.values() if wait or held.is_free(job.name)]
-                batches = list(_batches(rest, single=on_cpu))
+                batches = self.batches(lambda name: wait or held.is_free(name))
                 if batches:
                     time.sleep(_LOOK)
 
@@ -249,6 +253,7 @@ def plan(
     overrides: Mapping[str, Any] | None = None,
     only: Sequence[str] | None = None,
     data: str | Path | None = None,
+    write: bool = True,
 ) -> Plan:
     """See that a run can be done and which cells it lacks; computes nothing yet.
 
@@ -260,6 +265,7 @@ def plan(
       overrides: values by field name, for every selected config that has the field.
       only: the labels to run; all by default.
       data: where files of images are: ``TWOLAYER_DATA`` of this process from now on.
+      write: make the folder, or see that it can be written; without it nothing is written.
 
     Raises:
       ValueError: naming the argument, for an unknown stem, scale, label or field, for a value that
@@ -273,7 +279,8 @@ def plan(
             raise ValueError(f"data must be a folder; got {str(data)!r}.")
         os.environ[DATA_VARIABLE] = str(data)
     cells_folder = Path(folder) / stem
-    files.prepare("results folder", Path(folder), stem)
+    if write:
+        files.prepare("results folder", Path(folder), stem)
     compute.forget_inputs()
     rows, jobs = [], []
     planned: set[str] = set()
@@ -297,7 +304,7 @@ def plan(
                 row.reused += 1
             else:
                 source = inputs.source if inputs else None
-                jobs.append(_Job(row, study, config, seed, cell, name, source))
+                jobs.append(Job(row, study, config, seed, cell, name, source))
             planned.add(name)
     reasons = [f"left out {', '.join(labels)}: {why}" for why, labels in left_out.items()]
     return Plan(cells_folder, rows, jobs, reasons)
@@ -350,17 +357,16 @@ def _select(
     return selected
 
 
-def _batches(waiting: Iterable[_Job], single: bool) -> Iterator[list[_Job]]:
-    """Jobs that go in one call: one, or those of one label."""
-    jobs = list(waiting)
-    start = 0
-    for stop in range(1, len(jobs) + 1):
-        if single or stop == len(jobs) or jobs[stop].row is not jobs[start].row:
-            yield jobs[start:stop]
-            start = stop
+def cells_at_once(processes: int = 1) -> int:
+    """How many calls each of so many processes on this machine has in flight.
+
+    [measured] Two threads with a cell each do 1.9 times the work of one on two cores, where XLA's
+    own threads make little of products as small as these.
+    """
+    return max(1, cores() // processes) if jax.default_backend() == "cpu" else 1
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores that this process may use, which on a cluster are fewer than there are."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

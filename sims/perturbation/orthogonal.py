@@ -213,6 +213,7 @@ EXPERIMENT = Experiment(
             },
             dims=orthogonal_artificial.DIMS,
             coords=orthogonal_artificial.coords,
+            turns=40,
         ),
     ),
     claims=orthogonal_claims.claims,

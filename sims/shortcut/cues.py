@@ -115,6 +115,7 @@ EXPERIMENT = Experiment(
             },
             dims=cues_solutions.DIMS,
             coords=cues_solutions.coords,
+            turns=3,  # [measured] stretches; most labels need one, shape 24
         ),
         Study(
             name="preference",

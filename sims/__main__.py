@@ -4,57 +4,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
-import functools
-import io
-import itertools
-import operator
 import sys
-import typing
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sims import catalogue
+from sims.options import FOLDER, Options
+from sims.options import parse as options_of
 from theory import files, stopping
 
 if TYPE_CHECKING:
     from sims import processes, runner
-    from sims.experiment import Experiment
 
-# The default of every override: the value that the scale's own config has.
-UNCHANGED = "unchanged"
 # So many missing cells are named where others are there: files have been deleted or damaged.
 _FEW = 20
-FOLDER = Path("results")
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """Compute the cells that are missing; what is done is kept, and a stopped run resumes."""
-
-    scale: Literal["smoke", "default", "paper"] = "default"
-    """How much to run: seconds, minutes, or the published grid."""
-    seeds: int | None = None
-    """Number of seeds of every config, instead of the scale's own."""
-    results: Path = FOLDER
-    """Root folder of the results."""
-    data: Path | None = None
-    """Folder of image files; also the environment variable TWOLAYER_DATA."""
-    only: tuple[str, ...] = ()
-    """Labels to run; all by default."""
-    processes: int | None = None
-    """Run in this many processes: of this machine, or of the cluster that a scheduler started."""
-    part: str | None = None
-    """Begin with this part of the missing cells, such as 2/8, and leave others' cells to them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; wrong input ends it with one line and exit status 2."""
     parser = _Parser(prog="python -m sims", description="Simulations and their results.")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="{list,run,submit,status}"
+        dest="command", required=True, metavar="{list,run,plan,submit,status}"
     )
     commands.add_parser("list", help="the stems and what they are about")
     run = commands.add_parser(
@@ -65,6 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run.add_argument("stem", metavar="STEM", help=f"{', '.join(catalogue.STEMS)}, or all")
     rest = run.add_argument("options", nargs=argparse.REMAINDER, help="see STEM --help")
     rest.required = False
+    plan = commands.add_parser(
+        "plan",
+        help="memory, flops and time of the missing cells of a stem, before anything runs",
+        description="What python -m sims run STEM would need, with the same options. The machine's "
+        "speed is measured; of the cells nothing is computed, and nothing is written.",
+    )
+    plan.add_argument("stem", metavar="STEM", help=", ".join(catalogue.STEMS))
+    plan.add_argument("options", nargs=argparse.REMAINDER, help="those of run; see STEM --help")
     submit = commands.add_parser(
         "submit",
         help="compute the missing cells of a stem by jobs of a cluster",
@@ -97,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif given.command == "run":
         for stem in catalogue.STEMS if given.stem == "all" else [given.stem]:
             _run(stem, given.options)
+    elif given.command == "plan":
+        _forecast(given.stem, given.options)
     elif given.command == "submit":
         _submit(given, further)
     else:
@@ -131,7 +113,7 @@ def _run(stem: str, tokens: Sequence[str]) -> None:
     with stopping.stopping(so_far), _whole_cells(so_far):
         with _wrong_input():
             experiment = catalogue.get(stem)
-            options, overrides = _parse(experiment, tokens)
+            options, overrides = options_of(experiment, tokens)
             part = _part(options)
             member = _join(options)
             plan = _plan(stem, options, overrides)
@@ -152,11 +134,22 @@ def _run(stem: str, tokens: Sequence[str]) -> None:
         print(plan.report())
 
 
+def _forecast(stem: str, tokens: Sequence[str]) -> None:
+    with _wrong_input():
+        options, overrides = options_of(catalogue.get(stem), tokens, "plan")
+        if options.processes is not None or options.part is not None:
+            raise ValueError("processes and part are for run: a plan is of this process alone.")
+        plan = _plan(stem, options, overrides, write=False)
+    from sims import planning
+
+    print(planning.forecast(plan).report())
+
+
 def _submit(given: argparse.Namespace, tokens: Sequence[str]) -> None:
     from theory import arguments
 
     with _wrong_input():
-        options, overrides = _parse(catalogue.get(given.stem), tokens)
+        options, overrides = options_of(catalogue.get(given.stem), tokens)
         if options.processes is not None or options.part is not None:
             raise ValueError("processes and part are for run: jobs have parts of their own.")
         arguments.integer("jobs", given.jobs)
@@ -218,7 +211,9 @@ def _join(options: Options) -> processes.Member | None:
     return member
 
 
-def _plan(stem: str, options: Options, overrides: dict[str, Any]) -> runner.Plan:
+def _plan(
+    stem: str, options: Options, overrides: dict[str, Any], write: bool = True
+) -> runner.Plan:
     from sims import runner
     from theory import runtime
 
@@ -231,6 +226,7 @@ def _plan(stem: str, options: Options, overrides: dict[str, Any]) -> runner.Plan
         overrides=overrides,
         only=options.only,
         data=options.data,
+        write=write,
     )
 
 
@@ -254,73 +250,6 @@ def _supervise(plan: runner.Plan, command: Sequence[str], size: int) -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-
-
-def _parse(experiment: Experiment, tokens: Sequence[str]) -> tuple[Options, dict[str, Any]]:
-    """The options of a run, and its overrides by field name.
-
-    The parser's own messages fill a panel; in their place comes one line that names the option.
-    """
-    import tyro
-
-    types: dict[str, list[Any]] = {}
-    for study in experiment.studies:
-        hints = typing.get_type_hints(study.config_type)
-        for field in dataclasses.fields(study.config_type):
-            types.setdefault(field.name, []).append(hints[field.name])
-    allowed = {name: functools.reduce(operator.or_, kinds) for name, kinds in types.items()}
-    fields = []
-    for name, kind in allowed.items():
-        help_text = f"in the configs of {', '.join(_studies_with(experiment, name))}"
-        union = operator.or_(kind, Literal["unchanged"])
-        annotation = Annotated[union, tyro.conf.arg(help=help_text)]  # type: ignore[valid-type]
-        fields.append((name, annotation, dataclasses.field(default=UNCHANGED)))
-    options_type = dataclasses.make_dataclass("Options", fields, bases=(Options,), frozen=True)
-    parse = functools.partial(
-        tyro.cli,
-        options_type,
-        prog=f"python -m sims run {experiment.stem}",
-        description=f"{experiment.title}. {Options.__doc__}",
-        return_unknown_args=True,
-    )
-    if {"-h", "--help"} & set(tokens):
-        parse(args=["--help"])
-    kinds_by_name = {**typing.get_type_hints(Options), **allowed}
-    starts = [i for i, token in enumerate(tokens) if token.startswith("--")]
-    for start, stop in itertools.pairwise([*starts, len(tokens)]):
-        option, *values = [*tokens[start].split("=", 1), *tokens[start + 1 : stop]]
-        name = option.removeprefix("--").replace("-", "_")
-        if name not in kinds_by_name:
-            continue
-        try:
-            with contextlib.redirect_stderr(io.StringIO()):
-                parse(args=tokens[start:stop])
-        except SystemExit:
-            came = " ".join(values) or "nothing"
-            raise ValueError(
-                f"{option} must be {_words(kinds_by_name[name])}; got {came}."
-            ) from None
-    options, unknown = parse(args=tokens)
-    if unknown:
-        known = ", ".join(f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(options))
-        raise ValueError(f"options must be among {known}; got {' '.join(unknown)}.")
-    overrides = {name: getattr(options, name) for name in allowed}
-    return options, {name: value for name, value in overrides.items() if value != UNCHANGED}
-
-
-def _studies_with(experiment: Experiment, name: str) -> list[str]:
-    return [
-        study.name
-        for study in experiment.studies
-        if name in {field.name for field in dataclasses.fields(study.config_type)}
-    ]
-
-
-def _words(kind: Any) -> str:
-    """A type as the user writes values of it."""
-    if typing.get_origin(kind) is Literal:
-        return f"one of {', '.join(map(str, typing.get_args(kind)))}"
-    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
 
 
 @contextlib.contextmanager

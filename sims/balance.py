@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -39,7 +39,7 @@ _TYPICAL = Work(
     factored=5e-11,
     steps=1e-7,
 )
-_ALIKE = 0.15
+_ALIKE = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,26 +94,27 @@ def measure() -> Balance:
 
 
 def _fit(works: np.ndarray, times: np.ndarray) -> Work:
-    """The costs with the least relative errors of the probes' times.
+    """The costs with the least squares of the logarithms of the probes' times.
 
     Kinds of work that the probes hardly tell apart keep the ratios that they have on the machine of
-    :data:`_TYPICAL`: unknowns are its costs' multiples, and the last of all is a common one.
+    :data:`_TYPICAL`: what is fitted are logarithms of its costs' multiples, drawn to their mean.
     """
     typical = np.array(dataclasses.astuple(_TYPICAL))
-    kinds = len(typical)
-    probes = np.column_stack([works * typical / times[:, None], np.zeros(len(times))])
-    alike = _ALIKE * np.column_stack([np.eye(kinds), -np.ones(kinds)])
-    target = np.concatenate([np.ones(len(times)), np.zeros(kinds)])
-    found, _ = scipy.optimize.nnls(np.concatenate([probes, alike]), target)
-    return Work(*(found[:kinds] * typical).tolist())
+
+    def misfits(logs: np.ndarray) -> np.ndarray:
+        predicted = works @ (typical * np.exp(logs))
+        return np.concatenate([np.log(predicted / times), _ALIKE * (logs - np.mean(logs))])
+
+    found = scipy.optimize.least_squares(misfits, np.zeros(len(typical)))
+    return Work(*(typical * np.exp(found.x)).tolist())
 
 
 def _clock() -> float:
-    """Seconds: of the cores' work on CPU, whatever else they are doing; else of the wall's clock."""
+    """Seconds: on CPU those that its cores work for this process, else of the wall's clock."""
     return time.process_time() if jax.default_backend() == "cpu" else time.perf_counter()
 
 
-def _least_seconds(calls: list[Callable[[], Any]]) -> np.ndarray:
+def _least_seconds(calls: Sequence[Callable[[], Any]]) -> np.ndarray:
     """Of each call the least time; they take turns, so that a busy moment spoils no call's."""
     best = np.full(len(calls), np.inf)
     for _ in range(_ROUNDS):
@@ -126,7 +127,7 @@ def _least_seconds(calls: list[Callable[[], Any]]) -> np.ndarray:
 
 @contextlib.contextmanager
 def _uncached() -> Iterator[None]:
-    enabled = jax.config.jax_enable_compilation_cache
+    enabled = jax.config.values["jax_enable_compilation_cache"]
     jax.clear_caches()
     compilation_cache.reset_cache()
     jax.config.update("jax_enable_compilation_cache", False)
@@ -139,8 +140,6 @@ def _uncached() -> Iterator[None]:
 
 def _rate(seconds: float) -> str:
     """Units a second, in billions or millions."""
-    if not seconds:
-        return "any number of "
     rate = 1 / seconds
     return f"{rate / 1e9:.3g} G" if rate >= 1e9 else f"{rate / 1e6:.3g} M"
 
@@ -152,6 +151,10 @@ def _repeated(fn: Callable[..., Array], length: int) -> Callable[..., Array]:
         return jax.lax.fori_loop(0, length, lambda _, carry: fn(carry, *others), first)
 
     return program
+
+
+def _matvec(v: Array, matrix: Array) -> Array:
+    return 1e-3 * (matrix @ v)
 
 
 def _entrywise(x: Array) -> Array:
@@ -215,7 +218,10 @@ def _factoring(x: Array) -> Array:
 _PROBES: list[tuple[Callable[..., Array], list[tuple[tuple[int, ...], Any]]]] = [
     (_repeated(lambda x, y: 1e-3 * (x @ y), 4), [((512, 512), jnp.float32)] * 2),
     (_repeated(lambda x, y: 1e-3 * (x @ y), 4), [((384, 384), jnp.float64)] * 2),
-    (_repeated(lambda v, y: 1e-3 * (y @ v), 60), [((800,), jnp.float32), ((800, 800), jnp.float32)]),
+    (
+        _repeated(lambda v, y: 1e-3 * (y @ v), 60),
+        [((800,), jnp.float32), ((800, 800), jnp.float32)],
+    ),
     (_repeated(lambda x, y: x @ y, 500), [((6, 6), jnp.float32)] * 2),
     (_repeated(_training_step, 500), [((10, 8), jnp.float32), ((12, 10), jnp.float32)]),
     (_repeated(_training_step, 20), [((100, 100), jnp.float32), ((1000, 100), jnp.float32)]),

@@ -85,6 +85,11 @@ def compiled(lowered: jax.stages.Lowered) -> Callable:
     return lowered.compile(compiler_options=_QUICK if jax.default_backend() == "cpu" else None)
 
 
+def compiled_at_once() -> int:
+    """How many programs are compiled at a time."""
+    return min(4, os.cpu_count() or 1)
+
+
 def load_inputs(study: Study, config: Any) -> Inputs | None:
     """The study's data for a config; the last that was loaded is kept, for the next config."""
     return _host_inputs(study, _static(config))
@@ -124,7 +129,7 @@ _ahead: dict[Any, Future] = {}
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1), thread_name_prefix="compile")
+    return ThreadPoolExecutor(max_workers=compiled_at_once(), thread_name_prefix="compile")
 
 
 def _program(study: Study, config: Any, num_seeds: int) -> Callable:

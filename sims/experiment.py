@@ -24,7 +24,7 @@ from theory import arguments
 SCALES = ("smoke", "default", "paper")
 KINDS = ("close", "at_least", "at_most", "context")
 # Options of ``python -m sims run``, which offers every config field as an option too.
-RESERVED = ("scale", "seeds", "results", "data", "only", "processes", "part", "help")
+RESERVED = ("scale", "seeds", "results", "data", "only", "processes", "part", "set", "help")
 
 
 def traced(default: Any, words: tuple[str, ...] = ()) -> Any:

@@ -11,7 +11,7 @@ import collections
 from sims.costs import SPECIAL
 from sims.programs import Block, Op, Value
 
-# Reductions over the last axis read what they reduce entry by entry; over others they need it whole.
+# Reductions over the last axis read their argument entry by entry; others need it whole.
 _REDUCTIONS = {"reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum"}
 # Operations on whole arrays, besides those with blocks.
 _WHOLE = {

@@ -9,10 +9,9 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-import os
 import sys
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 
 import jax
 from tqdm import tqdm
@@ -21,9 +20,6 @@ from sims import balance, compute, costs, memory, programs, runner
 from sims.balance import Balance
 from sims.costs import Work
 from sims.experiment import Study
-
-# Programs compiled at a time, as in sims.compute.
-_COMPILERS = 4
 
 
 @dataclasses.dataclass
@@ -77,7 +73,8 @@ class Forecast:
 
     def report(self) -> str:
         """A table of the labels, totals, and the machine's balance."""
-        missing, total = (sum(getattr(n, name) for n in self.needs) for name in ("missing", "total"))
+        missing = sum(need.missing for need in self.needs)
+        total = sum(need.total for need in self.needs)
         work = sum((need.work for need in self.needs), Work())
         everything = Need("total", missing, total, self.bytes, work, self.seconds)
         rows = [
@@ -149,8 +146,8 @@ def forecast(plan: runner.Plan, measured: Balance | None = None) -> Forecast:
         cores=runner.cores(),
         shared=jax.default_backend() == "cpu",
     )
-    for need, share in zip(needs, shares(len(needs)), strict=True):
-        need.seconds = share
+    for place, share in shares.items():
+        needs[place].seconds = share
     largest = sorted((need.bytes for need in needs for _ in range(need.missing)), reverse=True)
     together = sum(largest[:at_once])
     return Forecast(needs, total, together, at_once, measured, plan.left_out)
@@ -166,7 +163,7 @@ def _count(
 
 def schedule(
     calls: Sequence[Call], *, workers: int, cores: int, shared: bool
-) -> tuple[Callable[[int], list[float]], float]:
+) -> tuple[dict[int, float], float]:
     """Go through a run: calls in order by some workers, programs compiled ahead beside them.
 
     Whatever is under way gets an equal part of the cores, at most one each. A call waits for its
@@ -180,7 +177,7 @@ def schedule(
       shared: whether calls run on the cores that compile, and not on an accelerator.
 
     Returns:
-      The seconds of every label, as a function of their number, and those of the run.
+      The seconds of every row that has calls, and those of the run.
     """
     compiling = collections.OrderedDict((call.program, call.compiling) for call in calls)
     programs_left = list(compiling.items())[::-1]
@@ -188,13 +185,13 @@ def schedule(
     compiled: set[Hashable] = set()
     under_compile: dict[Hashable, float] = {}
     under_way: list[tuple[Call, float, list[float]]] = []
-    spent: collections.Counter[int] = collections.Counter()
+    spent: dict[int, float] = collections.defaultdict(float)
     now = 0.0
     while calls_left or under_way:
         while calls_left and len(under_way) < workers:
             call = calls_left.pop()
             under_way.append((call, now, [call.seconds]))
-        while programs_left and len(under_compile) < min(_COMPILERS, os.cpu_count() or 1):
+        while programs_left and len(under_compile) < compute.compiled_at_once():
             program, seconds = programs_left.pop()
             under_compile[program] = seconds
         running = [entry for entry in under_way if entry[0].program in compiled]
@@ -218,7 +215,7 @@ def schedule(
             if left[0] <= 1e-12:
                 spent[call.row] += now - start
         under_way = [entry for entry in under_way if entry[2][0] > 1e-12]
-    return lambda count: [spent[row] / workers for row in range(count)], now
+    return {row: seconds / workers for row, seconds in spent.items()}, now
 
 
 def _bytes(number: float) -> str:

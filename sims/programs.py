@@ -85,10 +85,7 @@ def block(
         for i, arg in enumerate(args)
         for leaf in jax.tree.leaves(arg)
     ]
-    inputs = [
-        Value(var.aval, value)
-        for var, value in zip(jaxpr.jaxpr.invars, values, strict=True)
-    ]
+    inputs = [Value(var.aval, value) for var, value in zip(jaxpr.jaxpr.invars, values, strict=True)]
     return _inline(jaxpr, inputs, turns)
 
 
@@ -232,7 +229,12 @@ def _while(params: dict[str, Any], args: list[Value], turns: float) -> list[tupl
 
 
 def _steps(
-    cond: Any, body: Any, cond_consts: list[Value], num_body: int, carries: list[Value], turns: float
+    cond: Any,
+    body: Any,
+    cond_consts: list[Value],
+    num_body: int,
+    carries: list[Value],
+    turns: float,
 ) -> float:
     """How often the loop's condition holds.
 

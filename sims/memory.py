@@ -21,7 +21,7 @@ _WHOLE = {
     "triangular_solve",
 }
 # Results that cost much are kept where two operations use them; others are computed again, which
-# the compiler stops at some length of code, here where three use them.
+# the compiler stops at some length of code, here where four use them.
 _DEAR = {*SPECIAL, "div", "rsqrt", "sqrt"}
 
 
@@ -60,9 +60,6 @@ def _inside(op: Op) -> float:
     if op.name == "random_bits":
         # The counters that are scrambled.
         return float(op.outputs[0].bytes)
-    if op.name in ("argmax", "argmin"):
-        # The places of the entries.
-        return 8.0 * op.inputs[0].size
     return max((_peak(inner) for inner, times in op.blocks if times), default=0.0)
 
 
@@ -77,7 +74,7 @@ def _arrays(block: Block) -> set[Value]:
             found |= set(op.outputs)
         if whole or (op.name in _REDUCTIONS and not _reduces_last(op)):
             found |= set(op.inputs)
-        found |= {value for value in op.outputs if uses[value] > (1 if op.name in _DEAR else 2)}
+        found |= {value for value in op.outputs if uses[value] > (1 if op.name in _DEAR else 3)}
     return found & made
 
 

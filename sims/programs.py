@@ -270,6 +270,8 @@ def _steps(
     def left(atom: Any) -> list[float | None]:
         """For each part of the condition the number of steps that it allows."""
         eqn = None if isinstance(atom, core.Literal) else made.get(atom)
+        if eqn is not None and eqn.primitive.name == "convert_element_type":
+            return left(eqn.invars[0])
         if eqn is not None and eqn.primitive.name == "and":
             return [*itertools.chain(*(left(part) for part in eqn.invars))]
         if eqn is None or eqn.primitive.name != "lt":

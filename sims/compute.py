@@ -62,22 +62,29 @@ def compile_ahead(needed: Sequence[tuple[Study, Any, int]]) -> None:
 def traced_program(
     study: Study, config: Any, num_seeds: int
 ) -> tuple[Any, tuple[Any, ...], Hashable]:
-    """The traced program of a call, its arguments, and what calls that share its compile share.
+    """What a device does in a call, traced, its arguments, and what calls of one compile share.
 
     The arguments are keys, traced fields and inputs; of all but the fields there are shapes only.
-    Nothing is computed.
+    Of several devices each does the same with its share of the seeds. Nothing is computed.
     """
     static, inputs = _static(config), load_inputs(study, config)
     arrays = inputs.arrays if inputs else {}
-    keys = jax.ShapeDtypeStruct((num_seeds,), jax.random.key(0).dtype)
+    own = -(-num_seeds // devices_of(num_seeds))
+    keys = jax.ShapeDtypeStruct((own,), jax.random.key(0).dtype)
     shapes = {
         # As they come to be on the device.
         name: jax.ShapeDtypeStruct(array.shape, jax.dtypes.canonicalize_dtype(array.dtype))
         for name, array in arrays.items()
     }
     args = keys, _traced(config), shapes
-    traced = _simulate.trace(study, static, *args)
+    traced = _simulate.trace(study, static, None, *args)
     return traced.jaxpr, args, _program_key(study, config, num_seeds)
+
+
+def devices_of(num_seeds: int) -> int:
+    """How many devices the seeds of one call are spread over."""
+    mesh = _mesh(num_seeds)
+    return mesh.size if mesh else 1
 
 
 def compiled(lowered: jax.stages.Lowered) -> Callable:

@@ -30,7 +30,7 @@ class Need:
       name: study and label.
       missing: how many cells are missing.
       total: how many there are.
-      bytes: memory of one call at its worst moment.
+      bytes: memory of one call on each of its devices, at its worst moment.
       work: of all missing cells.
       seconds: their share of the run's time; these add up to what the run takes.
     """
@@ -137,7 +137,7 @@ def forecast(plan: runner.Plan, measured: Balance | None = None) -> Forecast:
         need = needs[place]
         need.missing += len(jobs)
         need.bytes = max(need.bytes, size)
-        need.work += work
+        need.work += work * compute.devices_of(len(jobs))
         calls.append(Call(place, measured.seconds(work) + loading, program, compiling))
     at_once = runner.cells_at_once()
     shares, total = schedule(

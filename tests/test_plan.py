@@ -127,7 +127,7 @@ def test_memory_is_within_a_factor_2_of_what_the_compiler_reserves(stem, study, 
     jaxpr, args, _ = compute.traced_program(study, config, 1)
     predicted = memory.peak(programs.block(jaxpr, args, known=(1,)))
     keys = jnp.stack([jax.random.key(0)])
-    lowered = compute._simulate.lower(study, compute._static(config), keys, *args[1:])
+    lowered = compute._simulate.lower(study, compute._static(config), None, keys, *args[1:])
     real = compute.compiled(lowered).memory_analysis()
     total = real.temp_size_in_bytes + real.argument_size_in_bytes + real.output_size_in_bytes
     assert total / 2 <= predicted <= 2 * total

@@ -212,7 +212,7 @@ def _moving(x: Array, rows: Array) -> Array:
 def _factoring(x: Array) -> Array:
     positive = x @ x.T + 300 * jnp.eye(x.shape[0], dtype=x.dtype)
     values, _ = jnp.linalg.eigh(positive)
-    return jnp.linalg.cholesky(positive) * values
+    return jnp.linalg.cholesky(positive) * values[None, :]
 
 
 _PROBES: list[tuple[Callable[..., Array], list[tuple[tuple[int, ...], Any]]]] = [

@@ -113,6 +113,9 @@ def test_figures_are_drawn_again_only_when_something_is_missing(smoke, tmp_path,
     assert again.kept and again.png == there.png and still_gone == gone
     there.png.unlink()
     assert not draw()[0].kept and there.png.is_file()
+    whole = there.png.read_bytes()
+    there.png.write_bytes(whole[:-1] + b"?")
+    assert not draw()[0].kept and there.png.read_bytes() == whole
     (tmp_path / "perturbation.wide" / drawing.RECORD).write_text("{}")
     assert not draw()[0].kept
 

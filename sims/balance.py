@@ -6,11 +6,10 @@ the balance is what explains their times best.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 from jax import Array
-from jax.experimental.compilation_cache import compilation_cache
 
 from sims import compute, costs, programs
 from sims.costs import Work
@@ -78,7 +76,7 @@ class Balance:
 def measure() -> Balance:
     """Compile and run the probes; some seconds. Nothing is read from or kept in a cache."""
     works, calls, code = [], [], 0.0
-    with _uncached():
+    with compute.uncached():
         for probe, shapes in _PROBES:
             args = [jnp.full(shape, 0.5, dtype) for shape, dtype in shapes]
             start = _clock()
@@ -123,19 +121,6 @@ def _least_seconds(calls: Sequence[Callable[[], Any]]) -> np.ndarray:
             jax.block_until_ready(call())
             best[i] = min(best[i], _clock() - start)
     return best
-
-
-@contextlib.contextmanager
-def _uncached() -> Iterator[None]:
-    enabled = jax.config.values["jax_enable_compilation_cache"]
-    jax.clear_caches()
-    compilation_cache.reset_cache()
-    jax.config.update("jax_enable_compilation_cache", False)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_compilation_cache", enabled)
-        compilation_cache.reset_cache()
 
 
 def _rate(seconds: float) -> str:

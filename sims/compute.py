@@ -6,6 +6,7 @@ compiles on one core, so that on two a sweep over many shapes takes little more 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -18,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -95,6 +97,21 @@ def compiled(lowered: jax.stages.Lowered) -> Callable:
 def compiled_at_once() -> int:
     """How many programs are compiled at a time."""
     return min(4, os.cpu_count() or 1)
+
+
+@contextlib.contextmanager
+def uncached() -> Iterator[None]:
+    """Compile anew: neither programs of this process nor those on disk are used or kept."""
+    enabled = jax.config.values["jax_enable_compilation_cache"]
+    forget_inputs()
+    jax.clear_caches()
+    compilation_cache.reset_cache()
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", enabled)
+        compilation_cache.reset_cache()
 
 
 def load_inputs(study: Study, config: Any) -> Inputs | None:

@@ -81,8 +81,7 @@ class Forecast:
             (
                 need.name,
                 f"{need.missing}/{need.total}",
-                *((_bytes(need.bytes), f"{need.work.total_flops:.2e}") if need.missing else "--"),
-                _seconds(need.seconds) if need.missing else "-",
+                *(_shown(need) if need.missing else ("-", "-", "-")),
             )
             for need in [*self.needs, everything]
         ]
@@ -216,6 +215,11 @@ def schedule(
                 spent[call.row] += now - start
         under_way = [entry for entry in under_way if entry[2][0] > 1e-12]
     return {row: seconds / workers for row, seconds in spent.items()}, now
+
+
+def _shown(need: Need) -> tuple[str, str, str]:
+    """Memory, flops and time in words."""
+    return _bytes(need.bytes), f"{need.work.total_flops:.2e}", _seconds(need.seconds)
 
 
 def _bytes(number: float) -> str:

@@ -3,6 +3,8 @@
 import collections
 import contextlib
 import re
+import subprocess
+import sys
 
 import jaxtyping
 import pytest
@@ -84,5 +86,28 @@ def rejects():
     def check(words: str):
         with _as_called_by_a_user(), pytest.raises(ValueError, match=re.escape(words)):
             yield
+
+    return check
+
+
+@pytest.fixture
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.fixture
+def refuses(capsys):
+    """``refuses(command, arguments, words)``: one line on stderr that holds the words, status 2."""
+
+    def check(command, arguments, words):
+        with pytest.raises(SystemExit) as end:
+            command(arguments)
+        told = capsys.readouterr()
+        assert end.value.code == 2
+        assert told.out == "" and told.err.startswith("error: ") and told.err.count("\n") == 1
+        assert words in told.err
 
     return check

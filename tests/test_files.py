@@ -2,21 +2,11 @@
 
 import errno
 import os
-import subprocess
-import sys
 import time
 
 import pytest
 
 from theory import files
-
-
-@pytest.fixture
-def dead():
-    """The number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
 
 
 def listed(folder):

@@ -56,14 +56,6 @@ def write_lease(folder, name, *, process, host=None, age=0.0):
     os.utime(path, (time.time() - age,) * 2)
 
 
-@pytest.fixture
-def dead():
-    """The number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def test_a_cell_is_taken_once_and_is_free_again_when_given_back(tmp_path):
     with leases.Leases(tmp_path) as one, leases.Leases(tmp_path) as other:
         assert one.is_free("a") and one.take("a")

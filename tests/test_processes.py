@@ -207,13 +207,8 @@ def test_in_a_cluster_of_a_scheduler_no_process_outlives_another_by_a_minute(tmp
         (["--part", "1/2", "--processes", "2"], "part must be left out where processes is given"),
     ],
 )
-def test_wrong_input_is_named_in_one_line(tmp_path, capsys, options, words):
-    with pytest.raises(SystemExit) as end:
-        main(["run", STEM, "--results", str(tmp_path), *options])
-    told = capsys.readouterr()
-    assert end.value.code == 2
-    assert told.out == "" and told.err.startswith("error: ") and told.err.count("\n") == 1
-    assert words in told.err
+def test_wrong_input_is_named_in_one_line(tmp_path, refuses, options, words):
+    refuses(main, ["run", STEM, "--results", str(tmp_path), *options], words)
 
 
 def test_a_cluster_of_another_size_is_named(tmp_path):

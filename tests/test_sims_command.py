@@ -200,13 +200,8 @@ def test_list_names_the_stems(fake, capsys, monkeypatch):
         (["run", "fake", "--results", "/dev/null/x"], "/dev/null/x/fake cannot be written"),
     ],
 )
-def test_wrong_input_is_named_in_one_line(fake, capsys, arguments, words):
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    told = capsys.readouterr()
-    assert end.value.code == 2
-    assert told.out == "" and told.err.startswith("error: ") and told.err.count("\n") == 1
-    assert words in told.err
+def test_wrong_input_is_named_in_one_line(fake, refuses, arguments, words):
+    refuses(main, arguments, words)
 
 
 def test_missing_data_is_an_error_of_the_command(fake, tmp_path, capsys, monkeypatch):

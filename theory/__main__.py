@@ -46,7 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         theorems = catalogue.select(options.names)
         if options.command == "list":
             return _list(theorems)
-        with stopping.stopping(lambda: "no file was changed"):
+        saved = getattr(options, "save", None)
+        left = f"counterexamples found so far are in {saved}" if saved else "no file was changed"
+        with stopping.stopping(lambda: left):
             return (_verify if options.command == "verify" else _falsify)(theorems, options)
     except (ValueError, ImportError) as error:
         print(f"python -m theory: {error}", file=sys.stderr)

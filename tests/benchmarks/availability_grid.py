@@ -14,7 +14,7 @@ from sims import compute
 from sims.experiment import Study, map_seeds
 from sims.shortcut import availability as stem
 from sims.shortcut.availability_networks import NetworkConfig
-from tests.benchmarks.measure import Check, Row, cold, side_by_side
+from tests.benchmarks.measure import Check, Row, side_by_side
 
 _STUDY = next(each for each in stem.EXPERIMENT.studies if each.name == "network")
 
@@ -61,7 +61,7 @@ def run(
         ],
         repeats,
     )
-    with cold():
+    with compute.uncached():
         begin = time.perf_counter()
         compute.results(_STUDY, config, range(seeds), None)
         from_cold = time.perf_counter() - begin

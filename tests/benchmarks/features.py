@@ -17,7 +17,7 @@ from sims.mixup import features as stem
 from sims.mixup import features_patches as patches
 from sims.mixup.features_patches import PatchConfig
 from sims.mixup.features_sweeps import WeightConfig, mixup_training
-from tests.benchmarks.measure import Check, Row, cold, side_by_side
+from tests.benchmarks.measure import Check, Row, side_by_side
 from theory.mixup import features, features_noise
 from theory.mixup.features import State
 from theory.mixup.features_data import PatchData
@@ -87,7 +87,7 @@ def grid(*, seeds: int = 8, steps: int = 1500, lams: int = 4, dispatched: int = 
     values = WeightConfig().lam_x[:lams]
     config = WeightConfig(lam_x=values, lam_y=values, steps=steps)
     workers = os.cpu_count() or 1
-    with cold():
+    with compute.uncached():
         begin = time.perf_counter()
         done = dict(
             compute.side_by_side(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.experimental.compilation_cache import compilation_cache
-
-from sims import compute
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,17 +147,3 @@ def _cpu_model() -> str:
         return platform.processor()
     models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return models[0] if models else platform.processor()
-
-
-@contextlib.contextmanager
-def cold() -> Iterator[None]:
-    """Compile anew: neither programs of this process nor those on disk are used."""
-    compute.forget_inputs()
-    jax.clear_caches()
-    compilation_cache.reset_cache()
-    jax.config.update("jax_enable_compilation_cache", False)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_compilation_cache", True)
-        compilation_cache.reset_cache()

@@ -11,10 +11,10 @@ from tests.mutation import changes, judge, trials
 
 SOURCE = '''"""Text with 3 numbers and a < b."""
 
-def scaled(x: "int | None", factor: float = 2.0) -> "int | None":
+def scaled(x: Literal[-5], factor: float = 2.0) -> Literal[6]:
     return -x * factor if x < 1 else x
 
-TABLE: dict[int, int] | None = None
+TABLE: dict[Literal[7], int]
 '''
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sims import balance, catalogue, compute, costs, memory, planning, programs, runner
+from sims import balance, catalogue, compute, costs, memory, options, planning, programs, runner
 from sims.__main__ import main
 from sims.planning import Call
 
@@ -202,7 +202,16 @@ def test_a_schedule_shares_the_cores():
     assert planning.schedule(calls, workers=2, cores=2, shared=True) == ({0: 2.5, 1: 2.5}, 5.0)
     same = [Call(0, 1.0, "p", 0.0)] * 6
     assert planning.schedule(same, workers=2, cores=2, shared=True)[1] == pytest.approx(3.0)
+    # On one core two calls at a time take as long as one after the other.
+    both = [Call(0, 4.0, "p", 0.0), Call(1, 4.0, "p", 0.0)]
+    assert planning.schedule(both, workers=2, cores=1, shared=True) == ({0: 4.0, 1: 4.0}, 8.0)
     assert planning.schedule([], workers=2, cores=2, shared=True) == ({}, 0.0)
+
+
+def test_overrides_can_be_set_together(fake):
+    tokens = ["--set", "rates=0.5,2", "width=3", "--seeds", "4"]
+    given, overrides = options.parse(fake.EXPERIMENT, tokens)
+    assert given.seeds == 4 and overrides == {"rates": (0.5, 2.0), "width": 3}
 
 
 SLOW = balance.Balance(costs.Work(*[1e-9] * len(dataclasses.fields(costs.Work))), 0.01)

@@ -12,19 +12,21 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from theory import catalogue, runtime, theorem
 from theory.theorem import Verdict
 
 BLOCK = 16  # one shape, so that all checks of a theorem share what is compiled
 RECORD = Path(__file__).with_suffix(".json")
-# Numbers on record agree to the first of these between two sets of instructions, one of them
-# without fused multiplication and addition.
+# To this share numbers agree between all ways of computing them (RUNS), to be on record, and to
+# that they must be found again.
 STABLE = 1e-6
 TOLERANCE = 1e-2
 # Another processor may decide an instance on the edge otherwise.
@@ -44,11 +46,34 @@ def verify(name: str) -> Verdict:
     return theorem.verify(catalogue.THEOREMS[name], jax.random.key(7), 64, block=BLOCK)
 
 
+def drawn(name: str) -> dict[str, float]:
+    """Means of the instances' numbers at every size: what is drawn shows in no identity's ratio."""
+    statement = catalogue.THEOREMS[name]
+    key_knobs, key_instances = jax.random.split(jax.random.key(7))
+    knobs = theorem.draw_knobs(statement, key_knobs, BLOCK)
+    keys = jax.random.split(key_instances, BLOCK)
+    return {
+        f"mean at {dict(size)}": _mean(theorem.sample_many(statement, size, keys, knobs))
+        for size in statement.sizes
+    }
+
+
+def _mean(instances: Any) -> float:
+    """Of the magnitudes of all finite floating entries, every array counting alike."""
+    arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(instances) if _is_floating(leaf)]
+    finite = [np.abs(array[np.isfinite(array)]) for array in arrays]
+    return float(np.mean([np.mean(each) for each in finite if each.size]))
+
+
+def _is_floating(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
 def summary(verdict: Verdict) -> Summary:
-    """The numbers of a verdict that say how sharp the statement is, by a flat name."""
+    """The numbers that say how sharp the statement is, and of what instances, by a flat name."""
     ratios = {f"ratio of {name}": ratio for name, ratio in verdict.ratios.items()}
     shares = {f"share of {name}": share for name, share in verdict.controls.items()}
-    found = {"vacuous": float(verdict.vacuous), **ratios, **shares}
+    found = {"vacuous": float(verdict.vacuous), **ratios, **shares, **drawn(verdict.name)}
     return {name: None if math.isnan(number) else number for name, number in found.items()}
 
 
@@ -73,7 +98,7 @@ def _alike(name: str, found: float | None, record: float | str | None) -> bool:
         return found is record
     if isinstance(record, str):
         return found == 0 or 1 / ORDERS < abs(found) / float(record) < ORDERS
-    if name.startswith("ratio"):
+    if name.startswith(("ratio", "mean")):
         return _close(found, record, TOLERANCE)
     return abs(found - record) <= (INSTANCES if name == "vacuous" else SHARE)
 
@@ -82,46 +107,51 @@ def _close(a: float | None, b: float | None, tolerance: float) -> bool:
     return a is not None and b is not None and math.isclose(a, b, rel_tol=tolerance, abs_tol=1e-12)
 
 
-def _agreed(a: float | None, b: float | None) -> float | str | None:
-    """What is put on record of two findings."""
-    if a is None or b is None:
-        if a is not b:
-            raise ValueError(f"ratios must be numbers in both runs or in none; got {a} and {b}.")
+def _agreed(found: Sequence[float | None]) -> float | str | None:
+    """What is put on record of several findings."""
+    numbers = [number for number in found if number is not None]
+    if len(numbers) < len(found):
+        if numbers:
+            raise ValueError(f"ratios must be numbers in all runs or in none; got {found}.")
         return None
-    if a == b == 0 or (_close(a, b, STABLE) and abs(a) > SMALL):
-        return a
-    return f"{math.sqrt(abs(a * b)) or max(abs(a), abs(b)):.0e}"
+    first, largest = numbers[0], max(map(abs, numbers))
+    if largest == 0 or (largest > SMALL and all(_close(each, first, STABLE) for each in numbers)):
+        return first
+    return f"{largest:.0e}"
 
 
-def _summaries(alone: bool) -> dict[str, Summary]:
-    if alone:
+def _summary_of(name: str) -> Summary:
+    return summary(verify(name))
+
+
+def _summaries(how: str) -> dict[str, Summary]:
+    names = list(catalogue.THEOREMS)
+    if how == "alone":
         runtime.single_threaded()
         runtime.configure()
-        return {name: summary(verify(name)) for name in catalogue.THEOREMS}
-    found = runtime.in_processes(verify, list(catalogue.THEOREMS))
-    return {
-        name: summary(verdict) for name, (verdict, _) in zip(catalogue.THEOREMS, found, strict=True)
-    }
+        return {name: _summary_of(name) for name in names}
+    found = runtime.in_processes(_summary_of, names)
+    return {name: each for name, (each, _) in zip(names, found, strict=True)}
+
+
+# One process or several, for which the compiler has other options, and sets of instructions.
+RUNS = (("several", ""), ("alone", ""), ("alone", "--xla_cpu_max_isa=SSE4_2"))
 
 
 def main() -> None:
-    """Write the record: all that two sets of instructions agree on.
-
-    The second also in one process, where other options of the compiler hold than in several.
-    """
+    """Write the record: all that several ways of computing it agree on."""
     if len(sys.argv) == 2:
-        print(json.dumps(_summaries(alone=sys.argv[1] == "alone")))
+        print(json.dumps(_summaries(sys.argv[1])))
         return
     found = []
-    for how, flags in (("several", ""), ("alone", "--xla_cpu_max_isa=SSE4_2")):
+    for how, flags in RUNS:
         command = [sys.executable, "-m", "tests.verdicts", how]
         environment = {**os.environ, "XLA_FLAGS": flags}
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
         found.append(json.loads(done.stdout))
-    here, there = found
     record = {
-        theorem: {name: _agreed(number, there[theorem][name]) for name, number in numbers.items()}
-        for theorem, numbers in here.items()
+        theorem: {name: _agreed([run[theorem][name] for run in found]) for name in numbers}
+        for theorem, numbers in found[0].items()
     }
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
     numbers = [number for each in record.values() for number in each.values()]

@@ -1,6 +1,7 @@
 """Work in processes: order, errors, and where it is done."""
 
 import math
+import multiprocessing
 import os
 
 import pytest
@@ -36,6 +37,15 @@ def test_only_a_single_item_is_worked_on_here(two_cores):
 def test_errors_arrive(two_cores):
     with pytest.raises(ValueError, match="math domain"):
         list(runtime.in_processes(_root, [1.0, -1.0]))
+
+
+def test_no_process_outlives_the_results_or_an_error(two_cores):
+    # Python's own end would stumble over processes that are just ending.
+    list(runtime.in_processes(_process, [0, 1]))
+    assert not multiprocessing.active_children()
+    with pytest.raises(ValueError, match="math domain"):
+        list(runtime.in_processes(_root, [-1.0, 1.0]))
+    assert not multiprocessing.active_children()
 
 
 def test_one_core_is_enough(monkeypatch):

@@ -111,7 +111,7 @@ def in_processes(
         try:
             yield from pool.map(timed, items)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 def _take_one_core() -> None:

@@ -56,7 +56,7 @@ def tried(changes: Mapping[str, Sequence[MutationSpec]]) -> Iterator[tuple[str, 
                         raise SystemExit(f"error: {module} fails its checks unchanged: {trouble}")
                     yield module, [outcome.result() for outcome in outcomes]
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)
 
 
 def _take_copy(folder: str) -> None:

@@ -37,8 +37,11 @@ def test_a_sweep_stops_and_resumes(disk):
     before = cells(folder)
     assert f" {len(before)} of {MANY} cells done; the same command resumes\n" in done[2]
     assert 10 < len(before) < MANY
-    one_line(tools.run(*command), 1, "make room", f" {len(before)} of {MANY} cells done")
-    assert cells(folder) == before
+    done = tools.run(*command)
+    # What the first run left unfinished may have made room for another cell.
+    assert before <= cells(folder)
+    before = cells(folder)
+    one_line(done, 1, "make room", f" {len(before)} of {MANY} cells done")
     disk.change("size=8m")
     code, out, err = tools.run(*command)
     assert (code, err) == (0, "") and re.search(rf"{MANY - len(before)} +{len(before)} ", out)

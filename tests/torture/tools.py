@@ -10,8 +10,8 @@ TESTS = Path(__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
 # Those of the current test, which are killed if it fails.
 STARTED: list[subprocess.Popen] = []
-# Of a cell, what differs between two computations of it.
-CLOCK = ("seconds", "digest")
+# Of a cell, what may differ between two computations of it; somebody may commit meanwhile.
+CLOCK = ("seconds", "commit", "digest")
 # A sweep of one program and some ten milliseconds a cell.
 SWEEP = ("run", "perturbation.wide", "--scale", "smoke", "--only", "m=100", "--seeds")
 # The runner's command with the stem of the tests in its catalogue, after other code.

@@ -464,6 +464,7 @@ LIMITS: dict[str, str] = {
     "theory.shortcut.gradients.block_leakage": "NaN for 0 over 0",
     "sims.attacks.logit_gap": "-inf where it is the only class",
     "theory.mixup.features_laws.conservation_residual": "a zero entry gives inf or NaN",
+    "theory.mixup.features_laws.noise_growth": "A zero entry at a noise patch gives inf or NaN",
     "theory.mixup.features_laws.rare_ratio": "NaN at alpha = 0",
     "theory.mixup.features_noise.lift": "NaN for patches that are linearly dependent",
 }

@@ -92,16 +92,15 @@ class Forecast:
             + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], others, strict=True))
             for row in table
         ]
-        at_once = f"{self.calls_at_once} calls at a time"
-        return "\n".join(
-            [
-                *lines,
-                *self.left_out,
+        lines += self.left_out
+        if missing:
+            at_once = f"{self.calls_at_once} calls at a time"
+            lines += [
                 f"memory: of a call; total: of {at_once}, the largest, without the libraries' own",
                 "time: compiling included, which programs that are in the cache spare",
                 f"balance: {self.balance.describe()}",
             ]
-        )
+        return "\n".join(lines)
 
 
 def forecast(plan: runner.Plan, measured: Balance | None = None) -> Forecast:

@@ -94,26 +94,63 @@ def test_wrong_arguments(arguments, words, capsys):
 def test_a_change_that_matters_is_noticed_and_the_score_decides(tmp_path, capsys):
     file = tmp_path / "mutants.json"
     code = command.main(["theory.angles", "--changes", "4", "--json", str(file)])
-    outcomes = json.loads(file.read_text())["outcomes"]["theory.angles"]
+    outcomes = json.loads(file.read_text())["modules"]["theory.angles"]["outcomes"]
     assert len(outcomes) == 4 and any(each["noticed"] for each in outcomes)
     assert code == 0 and "theory.angles" in capsys.readouterr().out
 
 
-def test_what_was_tried_is_not_tried_again_unless_the_code_has_changed(
-    tmp_path, monkeypatch, capsys
-):
-    tries = []
+@pytest.fixture
+def tried(monkeypatch):
+    """The changes that are tried, by module; the first of each survives its first try."""
+    tries, seen = [], set()
 
     def tried(lacking):
-        tries.append(list(lacking))
-        for module in lacking:
-            yield module, [outcome(module, "verify a: VIOLATED")]
+        tries.append({module: len(specs) for module, specs in lacking.items()})
+        for module, specs in lacking.items():
+            first = None if module not in seen else "tests FAILED a"
+            seen.add(module)
+            noticed = [first, *["verify a: VIOLATED"] * (len(specs) - 1)]
+            yield module, [outcome(module, each) for each in noticed]
 
     monkeypatch.setattr(command, "tried", tried)
-    both = ["theory.angles", "theory.geometry", "--json", str(tmp_path / "file.json")]
-    assert command.main(["theory.angles", *both[2:]]) == 0
-    assert command.main(both) == 0 and command.main(both) == 0
-    monkeypatch.setattr(command.runtime, "source_digest", lambda *_: "other")
-    assert command.main(both) == 0
-    assert tries == [["theory.angles"], ["theory.geometry"], [], both[:2]]
-    assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["2", "2", "0", "0", "1.00"]
+    return tries
+
+
+def test_what_was_tried_is_not_tried_again_unless_the_code_has_changed(
+    tried, tmp_path, monkeypatch, capsys
+):
+    both = ["theory.shortcut.cues_theorems", "theory.shortcut.gradients_theorems", "--changes", "3"]
+    both += ["--json", str(tmp_path / "file.json")]
+    command.main(["theory.shortcut.cues_theorems", *both[2:]])
+    command.main(both)
+    assert command.main(both) == 1
+    assert tried == [
+        {"theory.shortcut.cues_theorems": 3},
+        {"theory.shortcut.gradients_theorems": 3},
+        {},
+    ]
+    assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["6", "4", "0", "2", "0.67"]
+    digests = {"theory": "other", "tests": "these"}
+    monkeypatch.setattr(command.runtime, "source_digest", digests.get)
+    command.main(both)
+    assert tried[3:] == [
+        {"theory.shortcut.cues_theorems": 3, "theory.shortcut.gradients_theorems": 3}
+    ]
+
+
+def test_what_survived_is_tried_again_with_other_tests(tried, tmp_path, monkeypatch, capsys):
+    arguments = [
+        "theory.shortcut.cues_theorems",
+        "--changes",
+        "3",
+        "--json",
+        str(tmp_path / "file.json"),
+    ]
+    assert command.main(arguments) == 1
+    digest = command.runtime.source_digest
+    monkeypatch.setattr(
+        command.runtime, "source_digest", lambda name: "more" if name == "tests" else digest(name)
+    )
+    assert command.main(arguments) == 0
+    assert tried == [{"theory.shortcut.cues_theorems": 3}, {"theory.shortcut.cues_theorems": 1}]
+    assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["3", "2", "1", "0", "1.00"]

@@ -248,6 +248,14 @@ def test_cells_that_are_there_cost_nothing(fake, tmp_path, capsys):
     assert done.split()[2:] == ["0/8", "-", "-", "-"] and other.split()[2] == "8/8"
 
 
+def test_a_plan_of_nothing_says_so(fake, tmp_path, capsys):
+    command = ["fake", "--only", "gamma 0.0", "--work", "1", "--results", str(tmp_path)]
+    main(["run", *command])
+    capsys.readouterr()
+    main(["plan", *command])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["total", "0/8", "-", "-", "-"]
+
+
 def test_overrides_and_seeds_change_the_costs_in_proportion(fake, tmp_path):
     def flops(**options):
         planned = runner.plan("fake", "default", tmp_path, only=["gamma 0.5"], **options)

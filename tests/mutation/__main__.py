@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cosmic_ray.work_item import MutationSpec
+
 from tests.mutation import changes
 from tests.mutation.trials import ROOT, Outcome, module_name, tried
 from theory import files, runtime
@@ -48,41 +50,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for module, found in possible.items()
         if found
     }
-    done = _stored(given.json, given.changes, given.seed)
-    outcomes = [outcome for module in specs for outcome in done.get(module, [])]
-    lacking = {module: each for module, each in specs.items() if module not in done}
-    for module, found in tried(lacking):
-        outcomes += found
+    # Someone may work on the tree meanwhile.
+    sampled = {
+        "theory": runtime.source_digest("theory"),
+        "changes": given.changes,
+        "seed": given.seed,
+    }
+    tests = runtime.source_digest("tests")
+    done = _stored(given.json, sampled)
+    lacking = {module: _untried(each, done.get(module), tests) for module, each in specs.items()}
+    for module, found in tried({module: each for module, each in lacking.items() if each}):
         for outcome in found:
             if outcome.noticed is None:
                 print(f"{module}:{outcome.line} survived\n{outcome.change}", flush=True)
-        done[module] = found
+        done[module] = Tried(tests, _merged(done.get(module), found))
         if given.json:
-            _store(given.json, given.changes, given.seed, done)
+            _store(given.json, sampled, done)
+    outcomes = [outcome for module in specs for outcome in done[module].outcomes]
     print(_table(outcomes, {module: len(found) for module, found in possible.items()}))
     judged = [outcome for outcome in outcomes if outcome.module in states]
     return 0 if _score(judged) >= REQUIRED else 1
 
 
-def _key(count: int, seed: int) -> dict[str, Any]:
-    """What outcomes are good for: this code, and this sample of changes."""
-    return {"code": runtime.source_digest("theory", "tests"), "changes": count, "seed": seed}
+@dataclasses.dataclass(frozen=True)
+class Tried:
+    """What came of a module's sample, in its order."""
+
+    tests: str  # digest of those that were run last
+    outcomes: list[Outcome]
 
 
-def _stored(file: Path | None, count: int, seed: int) -> dict[str, list[Outcome]]:
-    """The outcomes of an earlier run, by module; none if it was of other code."""
+def _untried(specs: list[MutationSpec], done: Tried | None, tests: str) -> list[MutationSpec]:
+    """What is to be tried: all, or after a change of the tests what survived the earlier ones."""
+    if done is None:
+        return specs
+    pairs = zip(specs, done.outcomes, strict=True)
+    return [spec for spec, outcome in pairs if outcome.noticed is None and done.tests != tests]
+
+
+def _merged(done: Tried | None, found: list[Outcome]) -> list[Outcome]:
+    """The outcomes with those of a second try in place."""
+    if done is None:
+        return found
+    again = iter(found)
+    return [next(again) if each.noticed is None else each for each in done.outcomes]
+
+
+def _stored(file: Path | None, sampled: Mapping[str, Any]) -> dict[str, Tried]:
+    """What came of the same changes in an earlier run, by module."""
     if file is None or not file.exists():
         return {}
     record = json.loads(file.read_text())
-    if {name: record.get(name) for name in _key(0, 0)} != _key(count, seed):
+    if {name: record.get(name) for name in sampled} != sampled:
         return {}
-    return {module: [Outcome(**row) for row in rows] for module, rows in record["outcomes"].items()}
+    return {
+        module: Tried(each["tests"], [Outcome(**row) for row in each["outcomes"]])
+        for module, each in record["modules"].items()
+    }
 
 
-def _store(file: Path, count: int, seed: int, outcomes: Mapping[str, list[Outcome]]) -> None:
-    rows = {module: [dataclasses.asdict(each) for each in of] for module, of in outcomes.items()}
-    record = {**_key(count, seed), "outcomes": rows}
-    files.write(file, (json.dumps(record, indent=1) + "\n").encode())
+def _store(file: Path, sampled: Mapping[str, Any], done: Mapping[str, Tried]) -> None:
+    modules = {module: dataclasses.asdict(each) for module, each in done.items()}
+    files.write(file, (json.dumps({**sampled, "modules": modules}, indent=1) + "\n").encode())
 
 
 def _score(outcomes: Sequence[Outcome]) -> float:

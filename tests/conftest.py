@@ -1,4 +1,4 @@
-"""Settings of every test: float64, no silent broadcasting, fixed hypothesis, shape checks."""
+"""Settings of every test: float64, checked shapes and indices, fixed hypothesis."""
 
 import collections
 import contextlib
@@ -21,6 +21,8 @@ runtime.configure()
 import jax  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Else an index beyond the end is taken for the last.
+jax.config.update("jax_check_static_indices", True)
 
 settings.register_profile(
     "twolayer",

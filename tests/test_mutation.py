@@ -11,7 +11,7 @@ from tests.mutation import changes, judge, trials
 
 SOURCE = '''"""Text with 3 numbers and a < b."""
 
-def scaled(x: Literal[-5], factor: float = 2.0) -> Literal[6]:
+def scaled(x: Literal[-5], *, factor: float = 2.0) -> Literal[6]:
     return -x * factor if x < 1 else x
 
 TABLE: dict[Literal[7], int]
@@ -130,8 +130,7 @@ def test_what_was_tried_is_not_tried_again_unless_the_code_has_changed(
         {},
     ]
     assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["6", "4", "0", "2", "0.67"]
-    digests = {"theory": "other", "tests": "these"}
-    monkeypatch.setattr(command.runtime, "source_digest", digests.get)
+    monkeypatch.setattr(command.runtime, "source_digest", "other {}".format)
     command.main(both)
     assert tried[3:] == [
         {"theory.shortcut.cues_theorems": 3, "theory.shortcut.gradients_theorems": 3}
@@ -149,7 +148,9 @@ def test_what_survived_is_tried_again_with_other_tests(tried, tmp_path, monkeypa
     assert command.main(arguments) == 1
     digest = command.runtime.source_digest
     monkeypatch.setattr(
-        command.runtime, "source_digest", lambda name: "more" if name == "tests" else digest(name)
+        command.runtime,
+        "source_digest",
+        lambda *names: "more" if names == ("tests",) else digest(*names),
     )
     assert command.main(arguments) == 0
     assert tried == [{"theory.shortcut.cues_theorems": 3}, {"theory.shortcut.cues_theorems": 1}]

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     # Someone may work on the tree meanwhile.
     sampled = {
-        "theory": runtime.source_digest("theory"),
+        "code": runtime.source_digest("theory", "tests/mutation"),
         "changes": given.changes,
         "seed": given.seed,
     }

@@ -67,7 +67,9 @@ def of(path: Path) -> list[MutationSpec]:
         )
         # An operator's changes are counted over the whole module.
         for occurrence, (node, start, end) in enumerate(positions):
-            if not any(first <= start < last for first, last in annotations):
+            # A star between parameters is taken for a product.
+            marker = node.parent.type in ("parameters", "lambdef")
+            if not (marker or any(first <= start < last for first, last in annotations)):
                 definition = ASTQuery(node).get_definition_name()
                 found.append(
                     MutationSpec(path, name, occurrence, start, end, definition_name=definition)

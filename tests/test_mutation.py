@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("cosmic_ray")
 
 from tests.mutation import __main__ as command
-from tests.mutation import changes, judge, trials
+from tests.mutation import changes, equivalent, judge, trials
 
 SOURCE = '''"""Text with 3 numbers and a < b."""
 
@@ -60,21 +60,34 @@ def test_theorems_and_tests_of_a_module():
     assert users and all(name.startswith("collapse.") for name in users)
 
 
-def outcome(module, noticed):
-    return trials.Outcome(module, 1, "f", "-a\n+b", noticed)
+def outcome(module, noticed, line=1):
+    return trials.Outcome(module, line, "f", "-a\n+b", noticed)
 
 
-def test_the_table_counts_by_what_noticed():
+def test_the_table_counts_by_what_noticed_and_not_what_changes_nothing(monkeypatch):
+    monkeypatch.setattr(equivalent, "EQUIVALENT", {("n", "a", "b"): "the same"})
     table = command._table(
-        [outcome("m", "verify a: VIOLATED"), outcome("m", "tests FAILED b"), outcome("n", None)],
+        [
+            outcome("m", "verify a: VIOLATED"),
+            outcome("m", "tests FAILED b"),
+            outcome("m", None),
+            outcome("n", None),
+            outcome("n", "tests FAILED b"),
+        ],
         {"m": 10, "n": 20},
     )
     rows = [line.split() for line in table.splitlines()]
     assert rows[1:] == [
-        ["m", "10", "2", "1", "1", "0", "1.00"],
-        ["n", "20", "1", "0", "0", "1", "0.00"],
-        ["all", "30", "3", "1", "1", "1", "0.67"],
+        ["m", "10", "3", "1", "1", "0", "1", "0.67"],
+        ["n", "20", "2", "0", "1", "1", "0", "1.00"],
+        ["all", "30", "5", "1", "2", "1", "1", "0.75"],
     ]
+
+
+def test_what_is_said_to_change_nothing_is_a_change_of_today():
+    for (module, removed, put), _ in equivalent.EQUIVALENT.items():
+        source = (trials.ROOT / module.replace(".", "/")).with_suffix(".py").read_text()
+        assert removed in source.splitlines() and removed != put
 
 
 @pytest.mark.parametrize(
@@ -110,7 +123,8 @@ def tried(monkeypatch):
             first = None if module not in seen else "tests FAILED a"
             seen.add(module)
             noticed = [first, *["verify a: VIOLATED"] * (len(specs) - 1)]
-            yield module, [outcome(module, each) for each in noticed]
+            lines = [spec.start_pos[0] for spec in specs]
+            yield module, list(map(outcome, [module] * len(specs), noticed, lines))
 
     monkeypatch.setattr(command, "tried", tried)
     return tries
@@ -129,7 +143,7 @@ def test_what_was_tried_is_not_tried_again_unless_the_code_has_changed(
         {"theory.shortcut.gradients_theorems": 3},
         {},
     ]
-    assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["6", "4", "0", "2", "0.67"]
+    assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["6", "4", "0", "0", "2", "0.67"]
     monkeypatch.setattr(command.runtime, "source_digest", "other {}".format)
     command.main(both)
     assert tried[3:] == [
@@ -154,4 +168,4 @@ def test_what_survived_is_tried_again_with_other_tests(tried, tmp_path, monkeypa
     )
     assert command.main(arguments) == 0
     assert tried == [{"theory.shortcut.cues_theorems": 3}, {"theory.shortcut.cues_theorems": 1}]
-    assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["3", "2", "1", "0", "1.00"]
+    assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["3", "2", "1", "0", "0", "1.00"]

@@ -2,6 +2,7 @@
 
 Cosmic Ray finds and makes the changes. Its own runner works on one tree and tries all of them,
 which would take days here: each is tried in a process with copies of its own, and a sample of them.
+What survives changes nothing (tests/mutation/equivalent.py says why) or is a gap in the checks.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from cosmic_ray.work_item import MutationSpec
 
-from tests.mutation import changes
+from tests.mutation import changes, equivalent
 from tests.mutation.trials import ROOT, Outcome, module_name, tried
 from theory import files, runtime
 
@@ -52,16 +53,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     # Someone may work on the tree meanwhile.
     sampled = {
-        "code": runtime.source_digest("theory", "tests/mutation"),
+        "theory": runtime.source_digest("theory"),
         "changes": given.changes,
         "seed": given.seed,
     }
     tests = runtime.source_digest("tests")
-    done = _stored(given.json, sampled)
+    done = {
+        module: each
+        for module, each in _stored(given.json, sampled).items()
+        if module not in specs or _is_of(each, specs[module])
+    }
     lacking = {module: _untried(each, done.get(module), tests) for module, each in specs.items()}
     for module, found in tried({module: each for module, each in lacking.items() if each}):
         for outcome in found:
-            if outcome.noticed is None:
+            if outcome.noticed is None and not _changes_nothing(outcome):
                 print(f"{module}:{outcome.line} survived\n{outcome.change}", flush=True)
         done[module] = Tried(tests, _merged(done.get(module), found))
         if given.json:
@@ -86,6 +91,11 @@ def _untried(specs: list[MutationSpec], done: Tried | None, tests: str) -> list[
         return specs
     pairs = zip(specs, done.outcomes, strict=True)
     return [spec for spec, outcome in pairs if outcome.noticed is None and done.tests != tests]
+
+
+def _is_of(done: Tried, specs: list[MutationSpec]) -> bool:
+    """Whether it is these changes that were tried; another version may find others."""
+    return [each.line for each in done.outcomes] == [spec.start_pos[0] for spec in specs]
 
 
 def _merged(done: Tried | None, found: list[Outcome]) -> list[Outcome]:
@@ -114,26 +124,30 @@ def _store(file: Path, sampled: Mapping[str, Any], done: Mapping[str, Tried]) ->
     files.write(file, (json.dumps({**sampled, "modules": modules}, indent=1) + "\n").encode())
 
 
+def _changes_nothing(outcome: Outcome) -> bool:
+    removed, _, put = outcome.change.partition("\n+")
+    return (outcome.module, removed[1:], put) in equivalent.EQUIVALENT
+
+
 def _score(outcomes: Sequence[Outcome]) -> float:
-    """The share that was noticed; 1 of none."""
-    return (
-        sum(outcome.noticed is not None for outcome in outcomes) / len(outcomes)
-        if outcomes
-        else 1.0
-    )
+    """The share that was noticed of all that change something; 1 of none."""
+    judged = [each for each in outcomes if each.noticed or not _changes_nothing(each)]
+    return sum(each.noticed is not None for each in judged) / len(judged) if judged else 1.0
 
 
 def _table(outcomes: Sequence[Outcome], possible: dict[str, int]) -> str:
     width = max(map(len, possible))
-    lines = [f"{'module':{width}}  possible  tried  verify  tests  survived  score"]
+    lines = [f"{'module':{width}}  possible  tried  verify  tests  nothing  survived  score"]
     rows = {module: [each for each in outcomes if each.module == module] for module in possible}
     for module, of in {**rows, "all": list(outcomes)}.items():
         total = possible.get(module, sum(possible.values()))
         verified = sum((each.noticed or "").startswith("verify") for each in of)
-        survived = sum(each.noticed is None for each in of)
+        nothing = sum(not each.noticed and _changes_nothing(each) for each in of)
+        survived = sum(not each.noticed for each in of) - nothing
         lines.append(
             f"{module:{width}}  {total:8}  {len(of):5}  {verified:6}  "
-            f"{len(of) - verified - survived:5}  {survived:8}  {_score(of):5.2f}"
+            f"{len(of) - verified - nothing - survived:5}  {nothing:7}  {survived:8}  "
+            f"{_score(of):5.2f}"
         )
     return "\n".join(lines)
 

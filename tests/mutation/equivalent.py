@@ -52,4 +52,26 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
         "    rare = at.rare[None, :] & (class_signs(at.y) > 0)",
         "    rare = at.rare[None, :] & (class_signs(at.y) >= 0)",
     ): "a class's sign is 1 or -1",
+    (
+        f"{PERTURBATION}.orthogonal_agreement_theorems",
+        "        direction = shrink * step(normal if largest else 1 / normal, norm)",
+        "        direction = shrink * step(normal if largest else 2 / normal, norm)",
+    ): "a step has length 1",
+    (
+        f"{PERTURBATION}.orthogonal_noise_theorems",
+        "    agree = (at.z @ at.w1 > 0) == (at.z @ at.w2 > 0)",
+        "    agree = (at.z @ at.w1 >= 0) == (at.z @ at.w2 > 0)",
+    ): "no drawn point is on the plane",
+    (
+        f"{PERTURBATION}.wide_directions",
+        "            geometry.row_sines(safe, direction), sine, 1 + 0 * sine",
+        "            geometry.row_sines(safe, direction), sine, 1 - 0 * sine",
+    ): "ones in the shape of the sines",
+    (
+        f"{PERTURBATION}.wide_directions",
+        '    found = wide.representer_coefficients(at.p["identity"], trace, point, at.gamma)[0] '
+        "/ at.tau",
+        '    found = wide.representer_coefficients(at.p["identity"], trace, point, at.gamma)[ -1] '
+        "/ at.tau",
+    ): "of one point",
 }

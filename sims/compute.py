@@ -101,7 +101,7 @@ def compiled_at_once() -> int:
 
 @contextlib.contextmanager
 def uncached() -> Iterator[None]:
-    """Compile anew: neither programs of this process nor those on disk are used or kept."""
+    """Compile and load data anew: nothing of this process or on disk is used or kept."""
     enabled = jax.config.values["jax_enable_compilation_cache"]
     forget_inputs()
     jax.clear_caches()

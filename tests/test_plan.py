@@ -14,6 +14,7 @@ import pytest
 from sims import balance, catalogue, compute, costs, memory, options, planning, programs, runner
 from sims.__main__ import main
 from sims.planning import Call
+from tests.benchmarks import predictions
 
 F32 = jnp.float32
 
@@ -129,8 +130,7 @@ def test_memory_is_within_a_factor_2_of_what_the_compiler_reserves(stem, study, 
     predicted = memory.peak(programs.block(jaxpr, args, known=(1,)))
     keys = jnp.stack([jax.random.key(0)])
     lowered = compute._simulate.lower(study, compute._static(config), None, keys, *args[1:])
-    real = compute.compiled(lowered).memory_analysis()
-    total = real.temp_size_in_bytes + real.argument_size_in_bytes + real.output_size_in_bytes
+    total = predictions.reserved_bytes(compute.compiled(lowered))
     assert total / 2 <= predicted <= 2 * total
 
 

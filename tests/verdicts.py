@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -173,17 +174,20 @@ def _summaries(how: str) -> dict[str, Summary]:
 RUNS = (("several", ""), ("alone", ""), ("alone", "--xla_cpu_max_isa=SSE4_2"))
 
 
+def _in_a_process(how: str, flags: str) -> dict[str, Summary]:
+    command = [sys.executable, "-m", "tests.verdicts", how]
+    environment = {**os.environ, "XLA_FLAGS": flags}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
 def main() -> None:
     """Write the record: all that several ways of computing it agree on."""
     if len(sys.argv) == 2:
         print(json.dumps(_summaries(sys.argv[1])))
         return
-    started = []
-    for how, flags in RUNS:
-        command = [sys.executable, "-m", "tests.verdicts", how]
-        environment = {**os.environ, "XLA_FLAGS": flags}
-        started.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE))
-    found = [json.loads(process.communicate()[0]) for process in started]
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(_in_a_process, *zip(*RUNS, strict=True)))
     record = {
         theorem: {name: _agreed(name, [run[theorem][name] for run in found]) for name in numbers}
         for theorem, numbers in found[0].items()

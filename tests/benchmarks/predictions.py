@@ -11,6 +11,7 @@ import argparse
 import collections
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sims import balance, catalogue, compute, memory, planning, programs, runner, storage
 from sims.balance import Balance
@@ -51,14 +52,17 @@ def memory_ratios(stem: str) -> dict[str, float]:
         seen.add(program)
         taken[study.name] += 1
         foretold = memory.peak(programs.block(jaxpr, args, known=(1,), turns=study.turns))
-        reserved = compute._compile(study, config, len(jobs)).memory_analysis()
-        size = (
-            reserved.argument_size_in_bytes
-            + reserved.output_size_in_bytes
-            + reserved.temp_size_in_bytes
+        found[f"{study.name}/{jobs[0].row.label}"] = foretold / reserved_bytes(
+            compute._compile(study, config, len(jobs))
         )
-        found[f"{study.name}/{jobs[0].row.label}"] = foretold / size
     return found
+
+
+def reserved_bytes(program: Any) -> int:
+    """What a compiled program takes for arguments, results and temporaries."""
+    found = program.memory_analysis()
+    sizes = found.argument_size_in_bytes, found.output_size_in_bytes, found.temp_size_in_bytes
+    return sum(sizes)
 
 
 def within(ratios: Mapping[str, float]) -> str:
@@ -70,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.predictions")
     parser.add_argument("--results", type=Path, default=Path("results"), help="stored results")
     given = parser.parse_args(arguments)
+    if not any((given.results / stem).is_dir() for stem in catalogue.STEMS):
+        parser.exit(2, f"error: --results must hold stored cells; got {given.results}.\n")
     runtime.configure()
     measured = balance.measure()
     print(f"balance: {measured.describe()}")

@@ -1,4 +1,4 @@
-"""The stem mixup.features: its simulations against explicit training, and its claims."""
+"""The stem mixup.features: its simulations against explicit training."""
 
 import dataclasses
 import functools
@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 
 from sims import compute
-from sims.experiment import Run, StemResults
 from sims.mixup import (
     features,
-    features_claims,
     features_gaussian,
-    features_image_claims,
     features_sweep_claims,
 )
 from sims.mixup import features_patches as patches
@@ -260,126 +257,3 @@ def test_configs_that_differ_in_numbers_share_a_compile():
     study, config = STUDIES["dynamics"], DynamicsConfig()
     random = dataclasses.replace(config, layout="random", lam_x=0.9, noise_energy=1.0)
     assert compute._program_key(study, config, 1) == compute._program_key(study, random, 1)
-
-
-# Claims.
-
-
-def _as_expected(study, coords, seeds):
-    """Results of a study that satisfy every claim."""
-    shape = {dim: len(values) for dim, values in coords.items()}
-    arrays = {
-        name: np.zeros((seeds, *(shape[dim] for dim in dims)))
-        for name, dims in STUDIES[study].dims.items()
-    }
-    if study == "dynamics":
-        arrays["rare_error"][:, 0] = 0.5
-        arrays["signal_gap"][:, 0] = (8.0, -8.0, 1e-3, -1e-3)
-        arrays["signal_gap"][:, 1] = (3.0, -3.0, 1.0, -1.0)
-        arrays["loss"][:, 1] = 0.34
-        arrays["flow_gap"][:] = (1.6e-6, 1e-7)
-        arrays["flow_control"][:] = 1.0
-        arrays["frozen_slack"][:] = 0.02
-        arrays["growth"][:, 1] = 4.0
-        arrays["memorised"][:, 1] = 1.0
-    if study == "gaussian":
-        arrays["fresh_error"][:, 0] = arrays["rare_error"][:, 0] = 0.5
-    if study == "sigma0":
-        scale = np.array(coords["scale"])
-        arrays["signal_gap"][:, 0, :, 2] = arrays["signal_gap"][:, 0, :, 3] = scale ** (4 / 3)
-        arrays["signal_gap"][:, 1, :, 2] = arrays["signal_gap"][:, 1, :, 3] = scale**-0.2
-    if study == "lambda":
-        lam_x, lam_y = np.meshgrid(coords["lam_x"], coords["lam_y"], indexing="ij")
-        arrays["ratio"][:] = 3.0 * (1 - lam_y) + 0.1 - 1.5 * (lam_x > 0.85)
-        arrays["rare_error"][:] = 0.5 * (arrays["ratio"] < 1)
-    if study == "earlystop":
-        arrays["ratio"][:, :, 0] = np.linspace(0.1, 2.5, shape["stop"])
-        arrays["ratio"][:, :, 1] = 0.54 * arrays["ratio"][:, :, 0]
-        arrays["rare_error"][:] = 0.5 * (arrays["ratio"] < 1)
-        arrays["unlearned"][:] = -1e-3
-    if study == "phase":
-        below = np.array(coords["energy"])[None, :] >= np.array(coords["count"])[:, None]
-        arrays["rare_error"][:] = 0.5 * below
-    if study == "digits":
-        noise = np.linspace(-0.003, 0.003, seeds)[:, None]
-        arrays["test_error"][:] = 0.05 + noise[..., None]
-    return arrays
-
-
-def _results():
-    runs = {}
-    for study, label, config, seeds in features.EXPERIMENT.table("default"):
-        coords = study.coords(config)
-        arrays = _as_expected(study.name, coords, seeds)
-        runs[study.name, label] = Run(
-            study.name, label, config, tuple(range(seeds)), arrays, {}, coords, [{}] * seeds
-        )
-    return StemResults("mixup.features", "default", runs)
-
-
-def test_what_the_theory_says_is_held():
-    found = features_claims.claims(_results())
-    assert all(claim.held is not False for claim in found), [
-        claim.describe() for claim in found if claim.held is False
-    ]
-    assert sum(claim.held is True for claim in found) == 33
-    assert len({claim.name for claim in found}) == len(found)
-
-
-SPOILT = [
-    # Study, label, array, where, value, words of the claims that must fall.
-    ("dynamics", "reference", "rare_error", (3, 0, 60), 0.25, "standard training: rare error"),
-    ("dynamics", "reference", "rare_error", (slice(2), 1, 60), 0.5, "rare error after 1500 steps"),
-    ("dynamics", "reference", "rare_error", (0, 1, 100), 0.25, "rare error after 2500 steps"),
-    ("dynamics", "reference", "signal_gap", (5, 0, 60, 3), 0.021, "least rare gap under"),
-    ("dynamics", "reference", "common_error", (0, 0, 80), 0.25, "largest common error"),
-    ("dynamics", "reference", "train_error", (0, 1), 0.01, "Mixup: largest common error"),
-    ("dynamics", "reference", "loss", (0, 1, 70), 0.32, "Mixup: least loss"),
-    ("dynamics", "reference", "loss", (0, 1, 16), 0.37, "Mixup: largest loss"),
-    ("dynamics", "reference", "flow_gap", (7, slice(None)), (2.5e-5, 1.5e-6), "flow to time 60"),
-    ("dynamics", "reference", "flow_gap", (7, 0), 8e-7, "error at twice the step over it"),
-    ("dynamics", "reference", "flow_control", 0, 0.3, "twice the noise energy in the law"),
-    ("dynamics", "reference", "frozen_slack", 0, -1e-6, "room of the rare features' growth"),
-    ("dynamics", "reference", "growth", (0, 1, 2), 1.5, "beyond what its noise would pay for"),
-    ("dynamics", "reference", "memorised_spread", (0, 0), 0.1, "spread of the log growths"),
-    ("dynamics", "random layout", "flow_gap", (0, 1), 1e-5, "random layout: largest error"),
-    ("gaussian", "gaussian", "fresh_error", (slice(None), 1), 0.1, "Mixup: error on fresh rare"),
-    ("gaussian", "gaussian", "fresh_error", (0, 0), 0.4, "standard training: distance from"),
-    ("sigma0", "grid", "signal_gap", (slice(None), 0, slice(None), 2), 1e-9, "training: slope"),
-    ("sigma0", "grid", "signal_gap", (slice(None), 1, 0), 1e3, "Mixup: slope"),
-    ("lambda", "grid", "ratio", (0, 0, 1), 5.0, "largest step of the ratio along"),
-    ("lambda", "grid", "ratio", (0, 3, 0), 2.0, "above that of .9"),
-    ("lambda", "grid", "rare_error", (0, 0, 0), 0.25, "do not go together"),
-    ("lambda", "grid", "control", 0, 1e-9, "with both 1 against standard"),
-    ("lambda", "grid", "rare_error", slice(None), 0.5, "pairs of unequal weights"),
-    ("earlystop", "grid", "unlearned", (0, 3), 1e-6, "largest fall of a rare gap"),
-    ("earlystop", "grid", "rare_error", (0, 9, 1), 0.25, "hand-over at a ratio of 2.1"),
-    ("phase", "grid", "rare_error", (0, 3, 0), 0.25, "noise energy 1: rare error"),
-    ("phase", "grid", "rare_error", (0, 3, 3), 0.25, "noise energy 5 and above"),
-    ("phase", "grid", "rare_error", (0, 6, 5), 0.25, "25 rare samples of a class"),
-    ("digits", "digits", "test_error", (slice(None), 3, -1), 0.06, "digits: test error after"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("study", "label", "name", "where", "value", "words"), SPOILT)
-def test_claims_fall_with_what_they_claim(study, label, name, where, value, words):
-    results = _results()
-    results[study, label].arrays[name][where] = value
-    fallen = [claim.name for claim in features_claims.claims(results) if claim.held is False]
-    assert any(words in claim for claim in fallen), fallen
-    assert len(fallen) <= 2
-
-
-def test_short_trainings_have_no_verdicts():
-    runs = {}
-    for study, label, config, seeds in features.EXPERIMENT.table("smoke"):
-        coords = study.coords(config)
-        arrays = _as_expected(study.name, coords, seeds)
-        runs[study.name, label] = Run(
-            study.name, label, config, tuple(range(seeds)), arrays, {}, coords, [{}] * seeds
-        )
-    assert not features_claims.claims(StemResults("mixup.features", "smoke", runs))
-
-
-def test_standard_errors_are_of_the_mean():
-    assert features_image_claims.standard_error(np.array([1.0, 3.0])) == pytest.approx(1.0)

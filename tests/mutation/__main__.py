@@ -8,18 +8,12 @@ What survives changes nothing (tests/mutation/equivalent.py says why) or is a ga
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from cosmic_ray.work_item import MutationSpec
-
-from tests.mutation import changes, equivalent
-from tests.mutation.trials import ROOT, Outcome, module_name, tried
-from theory import files, runtime
+from tests.mutation import changes, equivalent, history
+from tests.mutation.trials import ROOT, Outcome, module_name
 
 REQUIRED = 0.9
 
@@ -51,77 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for module, found in possible.items()
         if found
     }
-    # Someone may work on the tree meanwhile.
-    sampled = {
-        "theory": runtime.source_digest("theory"),
-        "changes": given.changes,
-        "seed": given.seed,
-    }
-    tests = runtime.source_digest("tests")
-    done = {
-        module: each
-        for module, each in _stored(given.json, sampled).items()
-        if module not in specs or _is_of(each, specs[module])
-    }
-    lacking = {module: _untried(each, done.get(module), tests) for module, each in specs.items()}
-    for module, found in tried({module: each for module, each in lacking.items() if each}):
+    outcomes: list[Outcome] = []
+    for module, found in history.outcomes(given.json, specs, given.seed):
+        outcomes += found
         for outcome in found:
-            if outcome.noticed is None and not _changes_nothing(outcome):
+            if not (_is_noticed(outcome) or _changes_nothing(outcome)):
                 print(f"{module}:{outcome.line} survived\n{outcome.change}", flush=True)
-        done[module] = Tried(tests, _merged(done.get(module), found))
-        if given.json:
-            _store(given.json, sampled, done)
-    outcomes = [outcome for module in specs for outcome in done[module].outcomes]
     print(_table(outcomes, {module: len(found) for module, found in possible.items()}))
     judged = [outcome for outcome in outcomes if outcome.module in states]
     return 0 if _score(judged) >= REQUIRED else 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Tried:
-    """What came of a module's sample, in its order."""
-
-    tests: str  # digest of those that were run last
-    outcomes: list[Outcome]
-
-
-def _untried(specs: list[MutationSpec], done: Tried | None, tests: str) -> list[MutationSpec]:
-    """What is to be tried: all, or after a change of the tests what survived the earlier ones."""
-    if done is None:
-        return specs
-    pairs = zip(specs, done.outcomes, strict=True)
-    return [spec for spec, outcome in pairs if outcome.noticed is None and done.tests != tests]
-
-
-def _is_of(done: Tried, specs: list[MutationSpec]) -> bool:
-    """Whether it is these changes that were tried; another version may find others."""
-    return [each.line for each in done.outcomes] == [spec.start_pos[0] for spec in specs]
-
-
-def _merged(done: Tried | None, found: list[Outcome]) -> list[Outcome]:
-    """The outcomes with those of a second try in place."""
-    if done is None:
-        return found
-    again = iter(found)
-    return [next(again) if each.noticed is None else each for each in done.outcomes]
-
-
-def _stored(file: Path | None, sampled: Mapping[str, Any]) -> dict[str, Tried]:
-    """What came of the same changes in an earlier run, by module."""
-    if file is None or not file.exists():
-        return {}
-    record = json.loads(file.read_text())
-    if {name: record.get(name) for name in sampled} != sampled:
-        return {}
-    return {
-        module: Tried(each["tests"], [Outcome(**row) for row in each["outcomes"]])
-        for module, each in record["modules"].items()
-    }
-
-
-def _store(file: Path, sampled: Mapping[str, Any], done: Mapping[str, Tried]) -> None:
-    modules = {module: dataclasses.asdict(each) for module, each in done.items()}
-    files.write(file, (json.dumps({**sampled, "modules": modules}, indent=1) + "\n").encode())
 
 
 def _changes_nothing(outcome: Outcome) -> bool:
@@ -130,9 +62,12 @@ def _changes_nothing(outcome: Outcome) -> bool:
 
 
 def _score(outcomes: Sequence[Outcome]) -> float:
-    """The share that was noticed of all that change something; 1 of none."""
-    judged = [each for each in outcomes if each.noticed or not _changes_nothing(each)]
-    return sum(each.noticed is not None for each in judged) / len(judged) if judged else 1.0
+    """The share that was noticed, of all; 1 of none."""
+    return sum(map(_is_noticed, outcomes)) / len(outcomes) if outcomes else 1.0
+
+
+def _is_noticed(outcome: Outcome) -> bool:
+    return outcome.noticed is not None
 
 
 def _table(outcomes: Sequence[Outcome], possible: dict[str, int]) -> str:
@@ -142,11 +77,11 @@ def _table(outcomes: Sequence[Outcome], possible: dict[str, int]) -> str:
     for module, of in {**rows, "all": list(outcomes)}.items():
         total = possible.get(module, sum(possible.values()))
         verified = sum((each.noticed or "").startswith("verify") for each in of)
-        nothing = sum(not each.noticed and _changes_nothing(each) for each in of)
-        survived = sum(not each.noticed for each in of) - nothing
+        unnoticed = [each for each in of if not _is_noticed(each)]
+        nothing = sum(map(_changes_nothing, unnoticed))
         lines.append(
             f"{module:{width}}  {total:8}  {len(of):5}  {verified:6}  "
-            f"{len(of) - verified - nothing - survived:5}  {nothing:7}  {survived:8}  "
+            f"{len(of) - verified - len(unnoticed):5}  {nothing:7}  {len(unnoticed) - nothing:8}  "
             f"{_score(of):5.2f}"
         )
     return "\n".join(lines)

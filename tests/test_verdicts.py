@@ -1,0 +1,85 @@
+"""The record of verdicts: what is put on it, and what counts as a difference."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from tests import verdicts
+from theory import bounds, catalogue
+
+NAME = "wide.effective_time"
+
+
+@pytest.mark.parametrize(
+    "name, record, alike, different",
+    [
+        ("ratio of outputs", 0.5, 0.504, 0.51),
+        ("ratio of outputs", "1e-05", 2e-4, 4e-4),
+        ("ratio of outputs", None, None, 0.5),
+        ("mean right of outputs", 4e-10, 4.003e-10, 4.01e-10),
+        ("mean in the range", 3.0, 3.002, -3.0),
+        ("share of a control", 0.9, 0.94, 0.96),
+        ("vacuous", 3.0, 4.0, 5.0),
+        ("high of knob scale", 300.0, 300.0, 301.0),
+    ],
+)
+def test_numbers_are_alike_to_what_their_kind_allows(name, record, alike, different):
+    assert verdicts._alike(name, alike, record)
+    assert not verdicts._alike(name, different, record)
+
+
+@pytest.mark.parametrize(
+    "name, found, record",
+    [
+        ("ratio of a", [0.5, 0.5 + 1e-9], 0.5),
+        ("ratio of a", [0.5, 0.50001], "5e-01"),
+        ("ratio of a", [0.001, 0.001], "1e-03"),
+        ("ratio of a", [0.0, 0.0], 0.0),
+        ("mean right of a", [1e-12, 1e-12], 1e-12),
+        ("ratio of a", [None, None], None),
+    ],
+)
+def test_on_record_is_what_all_ways_of_computing_agree_on(name, found, record):
+    assert verdicts._agreed(name, found) == record
+
+
+def test_a_number_in_some_runs_alone_is_named():
+    with pytest.raises(ValueError, match=r"ratio of a must be a number in all runs"):
+        verdicts._agreed("ratio of a", [0.5, None])
+
+
+@pytest.fixture
+def changed(monkeypatch):
+    """Kinds of numbers that are not those on record once a theorem's fields are others."""
+
+    def differences(**fields):
+        statement = dataclasses.replace(catalogue.THEOREMS[NAME], **fields)
+        monkeypatch.setitem(catalogue.THEOREMS, NAME, statement)
+        found = verdicts.differences(verdicts.verify(NAME), verdicts.recorded()[NAME])
+        monkeypatch.undo()
+        return {line.partition(":")[0] for line in found}
+
+    return differences
+
+
+def test_a_theorem_that_is_stated_otherwise_differs(changed):
+    statement = catalogue.THEOREMS[NAME]
+    assert not changed()
+    assert "high of knob scale" in changed(knobs={**statement.knobs, "scale": (0.3, 3.1)})
+
+    def wider(instance):
+        return {
+            name: bounds.Bound(lhs=bound.lhs, rhs=2 * bound.rhs)
+            for name, bound in statement.conclusions(instance).items()
+        }
+
+    assert "mean right of outputs" in changed(conclusions=wider)
+    (control,) = statement.controls
+    weaker = {control: dataclasses.replace(statement.controls[control], conclusions=wider)}
+    assert f"mean left of outputs of {control}" in changed(controls=weaker)
+
+    def twice(key, size, knobs):
+        return jax.tree.map(lambda leaf: 2 * leaf, statement.sample(key, size, knobs))
+
+    assert any(name.startswith("mean at") for name in changed(sample=twice))

@@ -13,8 +13,8 @@ from types import ModuleType
 STEMS = {
     "perturbation.wide": "figures.perturbation.wide",
     "perturbation.orthogonal": "figures.perturbation.orthogonal",
-    "mixup.collapse": "figures.mixup.collapse",
     "mixup.features": "figures.mixup.features",
+    "mixup.collapse": "figures.mixup.collapse",
     "mixup.calibration": "figures.mixup.calibration",
     "shortcut.availability": "figures.shortcut.availability",
     "shortcut.cues": "figures.shortcut.cues",

@@ -39,7 +39,6 @@ FORMS = ("contiguous", "strided", "reversed", "float32", "float16", "bfloat16", 
 FORMS += ("bool", "list")
 EXTREMES = (0.0, 1e300, 1e-300, 5e-324, -1e300)
 NO_ARRAYS = {
-    "None": None,
     "words": "words",
     "object": object(),
     "complex": 1j,
@@ -174,7 +173,7 @@ def _wrong(parameter: Parameter, value: Any) -> list[tuple[str, Any, bool]]:
         return [(f"wrong: {value!r}", value, True) for value in kind.wrong]
     nothing = [] if parameter.optional else [("None", None, True)]
     if kind.sort == "array":
-        result = [(key, what, True) for key, what in NO_ARRAYS.items() if what is not None]
+        result = [(key, what, True) for key, what in NO_ARRAYS.items()]
         result += nothing
         value = np.asarray(value)
         result += [("of rank one more", value[None], False)]

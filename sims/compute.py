@@ -10,7 +10,6 @@ import contextlib
 import copy
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar
@@ -25,6 +24,7 @@ from jax.sharding import PartitionSpec as P
 
 from sims import devices
 from sims.experiment import Inputs, Study, map_seeds, word_index
+from theory import runtime
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,7 +96,7 @@ def compiled(lowered: jax.stages.Lowered) -> Callable:
 
 def compiled_at_once() -> int:
     """How many programs are compiled at a time."""
-    return min(4, os.cpu_count() or 1)
+    return min(4, runtime.cores())
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from sims import balance, compute, costs, memory, programs, runner
 from sims.balance import Balance
 from sims.costs import Work
 from sims.experiment import Study
+from theory import runtime
 
 
 @dataclasses.dataclass
@@ -141,7 +142,7 @@ def forecast(plan: runner.Plan, measured: Balance | None = None) -> Forecast:
     shares, total = schedule(
         calls,
         workers=at_once,
-        cores=runner.cores(),
+        cores=runtime.cores(),
         shared=jax.default_backend() == "cpu",
     )
     for place, share in shares.items():

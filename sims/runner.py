@@ -23,7 +23,7 @@ from tqdm import tqdm
 from sims import catalogue, compute, leases, storage
 from sims.data import DATA_VARIABLE, MissingData
 from sims.experiment import SCALES, Experiment, Study
-from theory import arguments, files
+from theory import arguments, files, runtime
 
 # Seconds between two looks at whether another run has stored a cell.
 _LOOK = 0.5
@@ -363,11 +363,4 @@ def cells_at_once(processes: int = 1) -> int:
     [measured] Two threads with a cell each do 1.9 times the work of one on two cores, where XLA's
     own threads make little of products as small as these.
     """
-    return max(1, cores() // processes) if jax.default_backend() == "cpu" else 1
-
-
-def cores() -> int:
-    """The cores that this process may use, which on a cluster are fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return max(1, runtime.cores() // processes) if jax.default_backend() == "cpu" else 1

@@ -1,12 +1,102 @@
-"""Work in processes: order, errors, and where it is done."""
+"""Settings that decide numbers; work in processes: order, errors, and where it is done."""
 
 import math
 import multiprocessing
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from theory import runtime
+
+# What a user's process may have set; the generators have keys of 2, 4, 4 and 1 words.
+SETTINGS = {
+    "float32": (jax.enable_x64, False),
+    "rbg": (jax.default_prng_impl, "rbg"),
+    "philox2x32": (jax.default_prng_impl, "philox2x32"),
+    "not partitionable": (jax.threefry_partitionable, False),
+}
+settings = pytest.mark.parametrize("setting", SETTINGS)
+
+
+def _drawn():
+    """Numbers to the last bit, from a key with and one without a named generator."""
+    keys = [jax.random.key(7), *jax.random.split(runtime.key(2**40 + 7))]
+    return np.concatenate([jax.jit(jax.random.normal, static_argnums=1)(key, (5,)) for key in keys])
+
+
+@settings
+def test_numerics_decides_numbers_whatever_is_set(setting):
+    expected = _drawn()
+    assert expected.dtype == np.float64
+    set_, value = SETTINGS[setting]
+    with set_(value):
+        with runtime.numerics():
+            found = _drawn()
+        as_decorated = runtime.numerics()(_drawn)()
+        assert set_.value == value  # it is as it was
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(as_decorated, expected)
+
+
+def test_numerics_ends_with_an_error():
+    with jax.enable_x64(False):
+        with pytest.raises(RuntimeError), runtime.numerics():
+            raise RuntimeError
+        assert jnp.zeros(()).dtype == jnp.float32
+
+
+@settings
+@pytest.mark.parametrize("seed", [0, 7, 2**32 + 3, 2**63 - 1])
+def test_root_key_is_that_of_jax_with_default_settings(setting, seed):
+    expected = jax.random.key_data(jax.random.key(seed))
+    set_, value = SETTINGS[setting]
+    with set_(value):
+        key = runtime.key(seed)
+        assert str(jax.random.key_impl(key)) == "threefry2x32"
+        np.testing.assert_array_equal(jax.random.key_data(key), expected)
+
+
+@settings
+def test_keys_of_any_kind_become_keys_of_one_generator(setting):
+    expected = jax.random.key_data(jax.random.fold_in(jax.random.split(jax.random.key(7))[1], 3))
+    set_, value = SETTINGS[setting]
+    with set_(value):
+        for make in (jax.random.key, jax.random.PRNGKey):
+            given = jax.random.fold_in(jax.random.split(make(7))[1], 3)
+            own = runtime.own_key(given)
+            assert own.shape == () and str(jax.random.key_impl(own)) == "threefry2x32"
+            if setting in ("float32", "rbg"):  # others split otherwise
+                np.testing.assert_array_equal(jax.random.key_data(own), expected)
+            assert runtime.own_key(jax.random.split(make(7), 3)).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"JAX_DEFAULT_PRNG_IMPL": "rbg"},
+        {"JAX_THREEFRY_PARTITIONABLE": "0", "JAX_ENABLE_X64": "0"},
+        {"JAX_RANDOM_SEED_OFFSET": "5"},
+    ],
+)
+def test_variables_of_the_environment_change_no_number_of_a_command(variables):
+    code = (
+        "import jax; from theory import runtime; runtime.configure();"
+        "key = jax.random.fold_in(runtime.key(7), 1);"
+        "print(jax.random.normal(key, (3,)).tolist())"
+    )
+    command = [sys.executable, "-c", code]
+    environment = {**os.environ, **variables}
+    folder = Path(__file__).parent.parent
+    found = subprocess.check_output(command, env=environment, cwd=folder, text=True)
+    with runtime.numerics():
+        expected = jax.random.normal(jax.random.fold_in(runtime.key(7), 1), (3,)).tolist()
+    assert found.strip() == str(expected)
 
 
 def _process(_):
@@ -19,7 +109,7 @@ def _root(number):
 
 @pytest.fixture
 def two_cores(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(runtime, "cores", lambda: 2)
 
 
 def test_results_come_in_order_with_their_seconds(two_cores):
@@ -49,6 +139,6 @@ def test_no_process_outlives_the_results_or_an_error(two_cores):
 
 
 def test_one_core_is_enough(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(runtime, "cores", lambda: 1)
     found = [result for result, _ in runtime.in_processes(_process, [0, 1])]
     assert found == [os.getpid()] * 2

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 from jax import Array
 
-from theory import catalogue
+from theory import catalogue, runtime
 from theory.falsify import Attack, falsify
 from theory.theorem import Verdict, verify
 
 
 def key(name: str, seed: int) -> Array:
     """A theorem's key depends on the seed and its name alone, not on what else is judged."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+    return jax.random.fold_in(runtime.key(seed), zlib.crc32(name.encode()))
 
 
 def judge(name: str, *, seed: int, instances: int) -> Verdict:

@@ -1,7 +1,8 @@
-"""What commands and tests share: float64, the persistent compilation cache, a process a core."""
+"""What engines, commands and tests share: float64, one random generator, work in processes."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import multiprocessing
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
+from jax import Array
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,15 +26,94 @@ Result = TypeVar("Result")
 # Whether this process is one of several with a core each, see in_processes.
 _one_core = False
 
+# What settings, and variables such as JAX_DEFAULT_PRNG_IMPL, would otherwise decide.
+_GENERATOR = "threefry2x32"
+
+
+@contextlib.contextmanager
+def numerics() -> Iterator[None]:
+    """Compute in float64, with one random generator, whatever JAX's settings.
+
+    Every engine (``verify``, ``falsify``, ``certify``, a run of a simulation) enters it itself, so
+    that it gives the same numbers from Python with JAX's default settings as from the command line.
+    The settings hold for the thread that enters and end with the block; a thread or process that is
+    started inside must enter it again. It is a context manager and a decorator::
+
+        with runtime.numerics():
+            x = jax.random.normal(runtime.key(0), (3,))  # float64
+
+    Decided inside:
+      - float64 is there, and is the default of arrays that are made without a dtype;
+      - keys that are made without naming a generator are of threefry2x32;
+      - threefry draws in its partitionable form, in which a number does not depend on how the array
+        is spread over devices.
+
+    Not decided:
+      - the dtype of arrays that were made outside: float32 stays float32;
+      - the generator of typed keys that were made outside (see :func:`own_key`), and the seed of
+        ``jax.random.key`` where ``jax_random_seed_offset`` is set (see :func:`key`);
+      - device, precision of matrix products on accelerators, number of threads, instruction set and
+        XLA's flags, which change results within rounding;
+      - what only refuses or reports, such as ``jax_debug_nans`` or ``jax_numpy_rank_promotion``.
+    """
+    with (
+        jax.enable_x64(True),
+        jax.default_prng_impl(_GENERATOR),
+        jax.threefry_partitionable(True),
+    ):
+        yield
+
+
+def key(seed: int) -> Array:
+    """Root random key of a seed, the same under all settings of JAX.
+
+    It is ``jax.random.key(seed)`` with JAX's default settings and float64 on. What is drawn with it
+    is the same under :func:`numerics` alone.
+
+    Args:
+      seed: in [0, 2**63).
+    """
+    words = jax.numpy.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
+    return jax.random.wrap_key_data(words, impl=_GENERATOR)
+
+
+def own_key(given: Array) -> Array:
+    """Key of the generator of :func:`numerics` for a key of any kind.
+
+    Args:
+      given: one key or an array of keys, typed or raw (``jax.random.PRNGKey``), of any generator.
+
+    Returns:
+      Typed keys of threefry2x32: the given ones where they are that, else those of their first 64
+      bits. Keys of ``rbg`` that come from one seed by splitting and folding hold those of threefry
+      twice, and so give what threefry's would.
+    """
+    if jax.dtypes.issubdtype(given.dtype, jax.dtypes.prng_key):
+        given = jax.random.key_data(given)
+    words = given[..., :2]
+    if words.shape[-1] == 1:  # a generator of shorter keys
+        words = jax.numpy.concatenate([jax.numpy.zeros_like(words), words], -1)
+    return jax.random.wrap_key_data(words, impl=_GENERATOR)
+
+
+def cores() -> int:
+    """The cores that this process may use, which on a cluster are fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
 
 def configure() -> None:
-    """Turn on float64, keep compiled functions on disk, and factorise on one thread each.
+    """Turn on float64 and fix the generator, keep compiled functions, factorise on one thread.
 
-    Simulations name their dtypes, so that float64 being available does not change them. The
-    cache lies in ``$JAX_COMPILATION_CACHE_DIR``, or else ``$XDG_CACHE_HOME/twolayer``, or else
-    ``~/.cache/twolayer``; a folder that cannot be made only costs the cache.
+    For a whole process what :func:`numerics` is for a block. Simulations name their dtypes, so that
+    float64 being available does not change them. The cache lies in ``$JAX_COMPILATION_CACHE_DIR``,
+    or else ``$XDG_CACHE_HOME/twolayer``, or else ``~/.cache/twolayer``; a folder that cannot be
+    made only costs the cache.
     """
     jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_default_prng_impl", _GENERATOR)
+    jax.config.update("jax_threefry_partitionable", True)
     # Read by the first factorisation. [measured] Threads of the library wait in a busy loop:
     # ten decompositions of 600 x 600 beside other work took 1 s with one thread and 6 s with two.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -99,7 +181,7 @@ def in_processes(
       items: what to work on.
     """
     timed = functools.partial(_timed, work)
-    workers = min(4, os.cpu_count() or 1, len(items))
+    workers = min(4, cores(), len(items))
     if workers < 2:
         yield from map(timed, items)
         return

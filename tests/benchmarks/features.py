@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from typing import Any
 
@@ -18,6 +17,7 @@ from sims.mixup import features_patches as patches
 from sims.mixup.features_patches import PatchConfig
 from sims.mixup.features_sweeps import WeightConfig, mixup_training
 from tests.benchmarks.measure import Check, Row, side_by_side
+from theory import runtime
 from theory.mixup import features, features_noise
 from theory.mixup.features import State
 from theory.mixup.features_data import PatchData
@@ -86,7 +86,7 @@ def grid(*, seeds: int = 8, steps: int = 1500, lams: int = 4, dispatched: int = 
     study = next(each for each in stem.EXPERIMENT.studies if each.name == "lambda")
     values = WeightConfig().lam_x[:lams]
     config = WeightConfig(lam_x=values, lam_y=values, steps=steps)
-    workers = os.cpu_count() or 1
+    workers = runtime.cores()
     with compute.uncached():
         begin = time.perf_counter()
         done = dict(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from theory import runtime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,9 +132,7 @@ def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     return {
         "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": runtime.cores(),
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
         "python": platform.python_version(),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -11,6 +9,7 @@ from jax import Array
 from sims import compute
 from tests.benchmarks import training
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
+from theory import runtime
 
 
 def run(
@@ -36,7 +35,7 @@ def run(
         done = compute.side_by_side(
             lambda seed: jax.block_until_ready(single(keys[seed])),
             range(num_seeds),
-            workers=os.cpu_count() or 1,
+            workers=runtime.cores(),
         )
         return jnp.stack([outputs for _, outputs in sorted(done, key=lambda pair: pair[0])])
 

@@ -16,6 +16,8 @@ import attrs
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_item import MutationSpec, TestOutcome
 
+from theory import runtime
+
 ROOT = Path(__file__).parent.parent.parent
 COPIED = ("theory", "sims", "figures", "tests", "pyproject.toml")
 SECONDS = 900.0
@@ -40,7 +42,7 @@ def tried(changes: Mapping[str, Sequence[MutationSpec]]) -> Iterator[tuple[str, 
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         with ProcessPoolExecutor(
-            os.cpu_count(), mp_context=context, initializer=_take_copy, initargs=(folder,)
+            runtime.cores(), mp_context=context, initializer=_take_copy, initargs=(folder,)
         ) as pool:
             started = [
                 (

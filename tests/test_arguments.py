@@ -25,6 +25,26 @@ WRONG = {
     ),
     "empty matrix": (lambda: arguments.matrix("x", jnp.ones((0, 2))), "got shape (0, 2)."),
     "no columns": (lambda: arguments.matrix("x", jnp.ones((2, 0))), "got shape (2, 0)."),
+    "kernel of other points": (
+        lambda: arguments.kernel_matrix("k", jnp.ones((2, 3))),
+        "k must be square (N, N); got shape (2, 3).",
+    ),
+    "kernel of another size": (
+        lambda: arguments.kernel_matrix("k", jnp.eye(3), size=2),
+        "k must have 2 rows; got shape (3, 3).",
+    ),
+    "kernel the wrong way round": (
+        lambda: arguments.kernel_matrix("k", [[1.0, 2.0], [0.0, 1.0]]),
+        "k must be symmetric to 1e-10 of its largest entry.",
+    ),
+    "kernel with a negative eigenvalue": (
+        lambda: arguments.kernel_matrix("k", [[1e-200, 2e-200], [2e-200, 1e-200]]),
+        "k must be positive semi-definite; got eigenvalues from -1e-200 to 3e-200.",
+    ),
+    "negative kernel of short floats": (
+        lambda: arguments.kernel_matrix("k", -jnp.eye(2, dtype=jnp.float32)),
+        "k must be positive semi-definite; got eigenvalues from -1 to -1.",
+    ),
     "rows": (
         lambda: arguments.matrix("x", jnp.ones((2, 3)), rows=4),
         "x must have 4 rows; got shape (2, 3).",
@@ -187,6 +207,11 @@ def test_good_values_come_back():
     assert arguments.number("eps", 0.0, low=0.0, high=0.0) == 0.0
     assert arguments.scalar("eps", np.float32(0.5), high=1.0) == 0.5
     assert arguments.slope(0) == 0
+    for size in (0.0, 1e-300, 1.0, 1e300):
+        singular = size * jnp.ones((3, 3))
+        assert arguments.kernel_matrix("k", singular, size=3) is singular
+    rounded = jnp.ones((2, 2), jnp.float32).at[0, 1].add(1e-6)
+    assert arguments.kernel_matrix("k", rounded) is rounded
     assert arguments.integer("m", np.int64(3)) == 3
     assert arguments.integer("m", 0, low=0) == 0
     assert arguments.choice("loss", "identity", ("identity",)) == "identity"

@@ -245,3 +245,38 @@ def holds(condition: Callable[..., Array], *values: Any) -> bool:
         return True
     with jax.ensure_compile_time_eval():
         return bool(jnp.all(condition(*values)))
+
+
+def kernel_matrix(name: str, value: Any, *, size: int | None = None) -> Array:
+    """A symmetric positive semi-definite matrix, as a kernel gives it for a set of points.
+
+    Symmetric to 1e-10 of its largest entry, and no eigenvalue below minus as much; with more room
+    where rounding needs it: a thousand units of rounding (1e-4 in float32), or ten a row.
+    """
+    result = matrix(name, value, rows=size, columns=size)
+    n = result.shape[0]
+    if result.shape[1] != n:
+        raise ValueError(f"{name} must be square (N, N); got shape {result.shape}.")
+    room = max(1e-10, max(1000, 10 * n) * float(jnp.finfo(result.dtype).eps))
+
+    def scaled(known: Array) -> Array:
+        largest = jnp.max(jnp.abs(known))
+        return known / jnp.where(largest > 0, largest, 1).astype(known.dtype)
+
+    def symmetric(known: Array) -> Array:
+        return jnp.abs(scaled(known) - scaled(known).T) <= room
+
+    def semidefinite(known: Array) -> Array:
+        # Factorising another matrix gives NaN, for a fraction of the work of eigenvalues.
+        lifted = scaled(known) + jnp.asarray(room * np.eye(n), known.dtype)
+        return jnp.isfinite(jnp.linalg.cholesky(lifted))
+
+    if not holds(symmetric, result):
+        raise ValueError(f"{name} must be symmetric to {room:.0e} of its largest entry.")
+    if not holds(semidefinite, result):
+        values = np.linalg.eigvalsh(np.asarray(result, float))
+        raise ValueError(
+            f"{name} must be positive semi-definite; "
+            f"got eigenvalues from {values[0]:.3g} to {values[-1]:.3g}."
+        )
+    return result

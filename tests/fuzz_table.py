@@ -362,6 +362,7 @@ TABLE: dict[str, Kind] = {
     "sims.mixing:concentration": numbers(0.5, 2.0),
     "sims.mixing:points": integers(1, 3),
     "sims.mixing:dtype": one_of(jnp.float32, jnp.float64),
+    "sims.mixing.shares:shape": one_of((3, 2)),
     "sims.mixing.combine:values": free("n ..."),
     "sims.mixing.combine:rows": arrays(
         lambda rng, shape, sizes: rng.integers(0, sizes["n"], shape), "2 t"

@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from sims import mixing, models
+from theory.mixup import calibration
 
 N, K = 7, 3
 X = np.random.default_rng(0).normal(size=(N, 2, 2))
@@ -84,6 +85,79 @@ def test_all_pairs_with_different_weights():
     np.testing.assert_allclose(mixed.reshape(3, 3), expected, rtol=1e-6)
 
 
+def test_no_row_is_lost_in_short_floats_and_one_point_is_the_batch():
+    # In bfloat16 one draw in 256 would be 0, of which a row over its sum is NaN.
+    n = 16384
+    images, classes = jnp.ones((n, 1), jnp.bfloat16), jax.nn.one_hot(jnp.arange(n) % K, K)
+    for seed in range(8):
+        x, targets = mix(jax.random.key(seed), images, classes)
+        np.testing.assert_array_equal(x, images)
+        np.testing.assert_allclose(jnp.sum(targets, axis=1), 1.0, atol=1e-6)
+    draws = jax.random.normal(jax.random.key(9), (n, 3), jnp.bfloat16)
+    for concentration in (1.0, 0.01):
+        x, targets = mix(jax.random.key(0), draws, classes, points=1, concentration=concentration)
+        np.testing.assert_array_equal(x, draws)
+        np.testing.assert_array_equal(targets, classes)
+
+
+def test_a_draw_of_zero_is_a_share_too(monkeypatch):
+    # [measured] In float32 one of eight million.
+    monkeypatch.setattr(
+        jax.random, "exponential", lambda key, shape, dtype: jnp.zeros(shape, dtype)
+    )
+    assert jnp.all(mixing.shares(jax.random.key(0), (3, 2), jnp.float32) == 2**-24)
+    weights = mixing.dirichlet(jax.random.key(0), 3, 2, 1.0, jnp.float32)
+    np.testing.assert_allclose(weights, 1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtypes", [("bfloat16", "float64"), ("float16", "float32")])
+def test_labels_sum_to_one_in_their_own_dtype(dtypes):
+    n = 512
+    images = jnp.ones((n, 2), dtypes[0])
+    classes = jax.nn.one_hot(jnp.arange(n) % K, K, dtype=dtypes[1])
+    for options in (
+        {"points": 3},
+        {"weights": np.array([0.3, 0.7], np.float32)},
+        {"points": 3, "label_weights": np.full(3, 0.333333)},
+    ):
+        x, targets = mix(jax.random.key(1), images, classes, **options)
+        assert (x.dtype, targets.dtype) == dtypes
+        off = 1e-15 if dtypes[1] == "float64" else 2e-7
+        np.testing.assert_allclose(jnp.sum(targets, axis=1), 1.0, atol=off, rtol=0)
+        assert jnp.all(targets >= 0)
+        np.testing.assert_array_equal(x.astype(float), 1.0)
+    # What the project's own scores ask of labels, also if logits are longer.
+    np.testing.assert_allclose(calibration.nll(jnp.zeros((n, K)), targets), np.log(K), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_weights_at_the_ends_of_the_law(dtype):
+    draw = jax.jit(lambda c: mixing.dirichlet(jax.random.key(1), 3, 900, c, dtype))
+    for concentration in (1e-300, 1e-8, 1e-3, 1e6, 1e300):
+        weights = draw(jnp.asarray(concentration))
+        assert weights.dtype == dtype
+        np.testing.assert_allclose(jnp.sum(weights, axis=0), 1.0, atol=2e-7)
+        # One point has all the weight below, all have the same above.
+        expected = 1.0 if concentration < 1 else 1 / 3
+        np.testing.assert_allclose(jnp.mean(jnp.max(weights, axis=0)), expected, atol=3e-3)
+        # Five standard errors of a share.
+        np.testing.assert_allclose(jnp.mean(weights, axis=1), 1 / 3, atol=5 * (2 / 9 / 900) ** 0.5)
+    assert (
+        jax.eval_shape(lambda: mixing.dirichlet(jax.random.key(1), 3, 9, 1.0, jnp.bfloat16)).dtype
+        == jnp.float32
+    )
+
+
+def test_dtypes_meet_under_strict_promotion():
+    with jax.numpy_dtype_promotion("strict"):
+        for x in (np.ones((N, 2), np.uint8), jnp.ones((N, 2), jnp.bfloat16)):
+            mixed, targets = mixing.mix(
+                jax.random.key(0), x, jnp.asarray(TARGETS), concentration=np.float32(2)
+            )
+            assert targets.dtype == jnp.float64
+            assert mixed.dtype == (jnp.bfloat16 if x.dtype == jnp.bfloat16 else jnp.float32)
+
+
 def test_trains_a_network_of_flax_with_optax():
     net = models.flatten(models.ConvNet(K, 0.02), (8, 8, 1))
     images = jax.random.normal(jax.random.key(7), (12, 8, 8, 1), jnp.float32)
@@ -124,6 +198,21 @@ def test_trains_a_network_of_flax_with_optax():
 def test_what_does_not_fit(options, words, rejects):
     with rejects(words):
         mixing.mix(jax.random.key(0), X, TARGETS, **options)
+
+
+@pytest.mark.parametrize("targets", [np.arange(N) % 3, np.arange(N)[:, None] % 3, np.ones(N, bool)])
+def test_classes_are_to_be_rows(targets, rejects):
+    targets = targets & (targets != 1) if targets.dtype == bool else targets
+    with rejects("targets must be labels -1 and +1, or classes as rows (one-hot"):
+        mixing.mix(jax.random.key(0), X, targets)
+    for allowed in (np.where(targets == 1, 1, -1), targets.astype(np.float32)):
+        assert mixing.mix(jax.random.key(0), X, allowed)[1].shape == targets.shape
+
+
+def test_rows_are_those_that_there_are(rejects):
+    for row in (-1, 3):
+        with rejects("rows must be in [0, 3), those of values; got others."):
+            mixing.combine(np.ones(3), np.array([[0, row]]), np.ones((1, 1)))
 
 
 def test_samples_and_targets_go_together(rejects):

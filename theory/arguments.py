@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import DTypeLike
 
 Record = TypeVar("Record")
 
@@ -229,6 +230,11 @@ def _numbers(name: str, value: Any) -> Array:
         return jnp.asarray(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers; got {value!r:.80}.") from error
+
+
+def wider(*dtypes: DTypeLike) -> DTypeLike:
+    """The dtype to compute in: float64 if one of these is, else float32."""
+    return jnp.float64 if jnp.float64 in map(jnp.dtype, dtypes) else jnp.float32
 
 
 def is_known(value: Any) -> bool:

@@ -135,7 +135,7 @@ def mixtures(
     key_rows, key_weights = jax.random.split(key)
     rows = mixing.partners(key_rows, x.shape[0], max(points))
     # [measured] The sampler of any Dirichlet law takes a second to compile; this one is uniform.
-    shares = jax.random.exponential(key_weights, (max(points), 1), x.dtype)
+    shares = mixing.shares(key_weights, (max(points), 1), x.dtype)
     weights = [shares[:number] / jnp.sum(shares[:number]) for number in points]
     inputs, labels = (
         [mixing.combine(values, rows[: len(each)], each) for each in weights]

@@ -233,8 +233,10 @@ def _logits_and_target(logits: Any, target: Any, name: str = "target") -> tuple[
     if arguments.real(name, target).ndim == 1:
         target = class_labels(name, target, number=k, length=n)
         return logits, jax.nn.one_hot(target, k, dtype=logits.dtype)
-    probs = arguments.matrix(name, target, rows=n, columns=k).astype(logits.dtype)
-    room = max(1e-10, 8 * float(jnp.finfo(logits.dtype).eps))
+    probs = arguments.matrix(name, target, rows=n, columns=k)
+    # A sum is as good as the shorter of the two dtypes.
+    room = max(1e-10, *(8 * float(jnp.finfo(each.dtype).eps) for each in (logits, probs)))
+    probs = probs.astype(logits.dtype)
     if not arguments.holds(
         lambda known: (known >= 0) & (jnp.abs(jnp.sum(known, axis=1, keepdims=True) - 1) <= room),
         probs,

@@ -65,12 +65,10 @@ def outcome(case: Case) -> str:
                 raise Defect(f"{_told(case)}: shape {np.shape(one)} for {dims} with {sizes}")
             if not jnp.issubdtype(one.dtype, _DTYPES[dtype]):
                 raise Defect(f"{_told(case)}: dtype {one.dtype} for {dtype}")
-    if case.dtype is not None:
+    if case.dtypes:
         for leaf in leaves:
-            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype != case.dtype:
-                raise Defect(
-                    f"{_told(case)}: dtype {leaf.dtype} for input of {case.dtype.__name__}"
-                )
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype not in case.dtypes:
+                raise Defect(f"{_told(case)}: dtype {leaf.dtype}, not one of {case.dtypes}")
     if case.finite and case.name not in LIMITS:
         for leaf in leaves:
             if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.all(np.isfinite(leaf)):

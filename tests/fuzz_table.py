@@ -443,6 +443,19 @@ EAGER = ("theory.dynamics.margin_flow", "theory.mixup.features_runs.run")
 # kernel has checked, where a second look at every entry would cost more than the function itself.
 INNER = ("theory.angles.*",)
 
+# Functions that may hand on short floats in the dtype in which they came.
+MODELS = (
+    "theory.descent.train",
+    "theory.networks.forward",
+    "theory.networks.gates",
+    "theory.networks.input_gradient",
+    "theory.networks.preactivations",
+    "theory.descent.snapshots",
+    "sims.attacks.pgd",
+    "sims.data.train_test",
+    "sims.mixing.*",
+)
+
 # Functions that take arrays of jax or numpy, as their annotations say, and nothing in their place.
 ARRAYS_ONLY = ("sims.*",)
 

@@ -94,10 +94,6 @@ WRONG = {
         lambda: arguments.shaped("a", jnp.ones((2, 0)), (2, None)),
         "a must be of shape (2, any); got shape (2, 0).",
     ),
-    "short floats": (
-        lambda: arguments.solvable("gram", jnp.ones(2, jnp.float16)),
-        "gram must be float32 or float64; got dtype float16.",
-    ),
     "many slopes": (
         lambda: arguments.slope(jnp.ones(2) / 2),
         "gamma must be a scalar (batch by jax.vmap); got shape (2,).",
@@ -188,9 +184,44 @@ def test_message_names_the_argument_and_what_came(case, rejects):
 
 def test_arrays_keep_floating_dtypes_and_make_floats_of_the_rest():
     assert arguments.array("x", jnp.ones(2, jnp.float32)).dtype == jnp.float32
-    assert arguments.array("x", jnp.ones(2, jnp.bfloat16)).dtype == jnp.bfloat16
     assert arguments.array("x", [1, 2]).dtype == jnp.float64
     assert arguments.array("x", [True]).dtype == jnp.float64
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float8_e4m3fn])
+def test_short_floats_are_read_in_float32(dtype):
+    third = jnp.full(3, 1 / 3, dtype)
+    p = networks.TwoLayer(w=third[:2][None], b=third[:1], a=third[:1])
+    read = [
+        arguments.real("x", third),
+        arguments.matrix("x", third[None]),
+        arguments.shaped("x", third, (3,)),
+        arguments.number("eps", third, low=0.0),
+        arguments.scalar("eps", third[0]),
+        arguments.slope(third[0]),
+        jax.jit(lambda eps: arguments.scalar("eps", eps))(third[0]),
+        *jax.tree.leaves(network(p)),
+    ]
+    for found in read:
+        assert found.dtype == jnp.float32
+        np.testing.assert_array_equal(found, third[0].astype(jnp.float32))
+    assert arguments.labels("y", jnp.ones(2, dtype)).dtype == jnp.float32
+    assert arguments.number("eps", 0.5) == 0.5 and isinstance(arguments.number("eps", 0.5), float)
+
+
+def test_two_sets_of_points_come_back_in_the_wider_dtype():
+    x, z = jnp.ones((1, 2), jnp.float32), jnp.ones((3, 2))
+    with jax.numpy_dtype_promotion("strict"):
+        assert [v.dtype for v in arguments.pair(x, z)] == [jnp.float64, jnp.float64]
+        assert [v.dtype for v in arguments.pair(x, x.astype(jnp.bfloat16))] == [jnp.float32] * 2
+
+
+def test_a_models_result_is_rounded_to_the_short_dtype_of_all_that_came():
+    result, short = jnp.full(2, 1 / 3, jnp.float32), jnp.ones(2, jnp.bfloat16)
+    assert arguments.rounded(result, {"w": short}, short).dtype == jnp.bfloat16
+    for other in (short.astype(jnp.float16), result, [1.0], jnp.ones(2, int)):
+        assert arguments.rounded(result, short, other) is result
+    assert arguments.rounded(result, jnp.ones(2)) is result
 
 
 def test_good_values_come_back():
@@ -199,7 +230,6 @@ def test_good_values_come_back():
     first, second = arguments.pair(matrix, matrix[:1])
     assert first.shape == (2, 3) and second.shape == (1, 3)
     np.testing.assert_array_equal(arguments.labels("y", [1, -1], length=2), [1.0, -1.0])
-    assert arguments.solvable("x", matrix) is matrix
     assert arguments.shaped("x", matrix, (2, None)) is matrix
     assert jnp.isnan(arguments.real("x", [jnp.nan, 1]))[0]
     np.testing.assert_array_equal(arguments.integers("j", [3, 1], shape=(2,)), [3, 1])

@@ -185,6 +185,15 @@ def test_dtype_slope_and_batch():
     np.testing.assert_allclose(by_number, kernel(x[0], x[0]), rtol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_short_floats_give_the_float32_kernels_of_the_same_numbers(dtype):
+    x, z = jnp.array([[1.0, 0.0]], dtype), jnp.array([[1.0, 1.0], [1.0, 1.75]], dtype)
+    found = both("relu", 3)(x, z)
+    assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, both("relu", 3)(*(v.astype(jnp.float32) for v in (x, z))))
+    np.testing.assert_allclose(found[1], [[3.158397, 3.487545]], rtol=1e-6)
+
+
 def test_linear_kernel():
     x, z = jnp.array([[1.0, 2.0]]), jnp.array([[3.0, -1.0], [0.0, 0.0]])
     np.testing.assert_array_equal(deep_kernels.linear_kernel(x, z), [[1.0, 0.0]])

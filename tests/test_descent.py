@@ -255,6 +255,18 @@ def test_float32_stays_and_is_close(coordinates):
 
 
 @pytest.mark.parametrize("coordinates", ["weights", "gram"])
+def test_a_short_network_is_trained_in_float32_and_rounded_at_the_end(coordinates):
+    given = problem(dtype=jnp.bfloat16)
+    run = trainer(loss="logistic", scheduler="plateau", coordinates=coordinates)
+    p, trace = run(*given, 0.5, 0.9)
+    exact, wanted = run(*jax.tree.map(lambda leaf: leaf.astype(jnp.float32), given), 0.5, 0.9)
+    assert_same(trace, wanted, 0)
+    for found, long in zip(jax.tree.leaves(p), jax.tree.leaves(exact), strict=True):
+        assert found.dtype == jnp.bfloat16
+        np.testing.assert_array_equal(found, long.astype(jnp.bfloat16))
+
+
+@pytest.mark.parametrize("coordinates", ["weights", "gram"])
 def test_short_products_stay_close(coordinates):
     """bfloat16 factors, float32 sums: outputs within 2e-3 of their scale, and their signs."""
     key_p, key_x = jax.random.split(jax.random.key(4))

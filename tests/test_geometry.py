@@ -24,6 +24,16 @@ def test_rows_have_length_one_at_every_scale(seed, exponent):
     np.testing.assert_allclose(unit, v / jnp.linalg.norm(v, axis=1)[:, None], atol=1e-15)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_long_rows_of_short_floats(dtype):
+    image = jnp.ones((1, 150_528), dtype)  # 224 x 224 x 3: the sum of squares is beyond float16
+    np.testing.assert_allclose(row_cosines(image, image), 1, rtol=1e-4)
+    np.testing.assert_allclose(row_sines(image, image), 0, atol=1e-4)
+    unit = unit_rows(image)
+    assert unit.dtype == jnp.float32
+    np.testing.assert_allclose(jnp.linalg.norm(unit), 1, rtol=1e-4)
+
+
 def test_zero_rows(rejects):
     v = jnp.array([[3.0, 4.0], [0.0, 0.0]])
     np.testing.assert_allclose(unit_rows(v, zero="keep"), [[0.6, 0.8], [0, 0]], rtol=1e-15)

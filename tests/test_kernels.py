@@ -225,6 +225,28 @@ def test_float32_is_accurate_and_stays_float32():
     assert gate_kernel(short_x[:2], short_z[:2], 0.25, form="pairwise").dtype == jnp.float32
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_short_floats_give_the_float32_kernel_of_the_same_numbers(dtype):
+    # 45 and 60.3 degrees, at which the kernel is 1/4 + asin(cos) / 2 pi.
+    x, z = jnp.array([[1.0, 0.0]], dtype), jnp.array([[1.0, 1.0], [1.0, 1.75]], dtype)
+    gate = gate_kernel(x, z, 0.0, init_bias=0.0)
+    assert gate.dtype == jnp.float32
+    np.testing.assert_allclose(gate, [[0.375, 0.332625]], atol=1e-6)
+    for name in ACTIVATIONS:
+        for form in ("gram", "pairwise"):
+            found = jitted(name, form)(x, z)
+            long = jitted(name, form)(x.astype(jnp.float32), z.astype(jnp.float32))
+            assert found.dtype == jnp.float32
+            np.testing.assert_array_equal(found, long)
+
+
+def test_kernels_of_two_dtypes_are_those_of_the_wider_one():
+    x = normal(16, 4, 1000).astype(jnp.float32)
+    np.testing.assert_array_equal(
+        gate_kernel(x, x.astype(float), 0.0), gate_kernel(x.astype(float), x.astype(float), 0.0)
+    )
+
+
 def test_slope_batches_under_jit_and_differentiates():
     x, z = normal(18, 4, 3), normal(19, 2, 3)
     slopes = jnp.array([0.0, 0.4, 0.9])

@@ -148,6 +148,40 @@ def test_dtypes_follow():
         assert all(result.dtype == jnp.float32 for result in evaluated(name)(p, x, x))
 
 
+SHORT = pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+
+
+def long(tree):
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.float32), tree)
+
+
+@SHORT
+def test_a_short_network_is_computed_in_float32_and_rounded_once(dtype):
+    p, x = networks.init_two_layer(jax.random.key(3), 300, 500, dtype), normal(4, 5, 300)
+    x = x.astype(dtype)
+    for function in (networks.forward, networks.input_gradient, networks.gates):
+        found = function(p, x, activations.tanh())
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(
+            found, function(long(p), long(x), activations.tanh()).astype(dtype)
+        )
+    assert networks.preactivations(p, x).dtype == dtype
+    # The network alone is short: nothing is rounded.
+    assert networks.forward(p, long(x), 0.3).dtype == jnp.float32
+    for kernel in (networks.empirical_gate_kernel, networks.empirical_lazy_kernel):
+        found, exact = kernel(p, x, x, 0.3), kernel(long(p), long(x), long(x), 0.3)
+        assert found.dtype == jnp.float32
+        np.testing.assert_array_equal(found, exact)
+
+
+@SHORT
+def test_a_short_network_is_drawn_in_float32(dtype):
+    p = networks.init_two_layer(jax.random.key(5), 4, 3000, dtype)
+    exact = networks.init_two_layer(jax.random.key(5), 4, 3000, jnp.float32)
+    for found, wanted in zip(jax.tree.leaves(p), jax.tree.leaves(exact), strict=True):
+        np.testing.assert_array_equal(found, wanted.astype(dtype))
+
+
 def test_messages(rejects):
     with rejects("d must be at least 1; got 0."):
         networks.init_two_layer(jax.random.key(0), 0, 3)

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from theory import arguments
+
 # arccos(t) = sqrt(1 - t) * polynomial(t) on [0, 1], absolute error 2e-8: Abramowitz and Stegun
 # (1964), formula 4.4.46. Highest power first.
 _ARCCOSINE = (
@@ -44,7 +46,7 @@ def arcsine(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     Returns:
       The angle's complement, in [-pi/2, pi/2], same shape and dtype.
     """
-    clipped = jnp.clip(cosine, -1, 1)
+    clipped = jnp.clip(arguments.long(cosine), -1, 1)
     if clipped.dtype == jnp.float64:
         return jnp.arcsin(clipped)
     size = jnp.abs(clipped)
@@ -57,7 +59,7 @@ def arcsine(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
 
 @arcsine.defjvp
 def _arcsine_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (cosine,), (tangent,) = primals, tangents
+    cosine, tangent = (arguments.long(value) for (value,) in (primals, tangents))
     squared_sine = (1 - cosine) * (1 + cosine)
     inside = squared_sine > 0
     rate = jnp.where(inside, jax.lax.rsqrt(jnp.where(inside, squared_sine, 1)), 0)
@@ -82,13 +84,13 @@ def order_one(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
 
     Source: Cho and Saul (2009), order n = 1 (without their factor 1/pi).
     """
-    clipped = jnp.clip(cosine, -1, 1)
+    clipped = jnp.clip(arguments.long(cosine), -1, 1)
     return jnp.sqrt((1 - clipped) * (1 + clipped)) + (jnp.pi / 2 + arcsine(clipped)) * clipped
 
 
 @order_one.defjvp
 def _order_one_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (cosine,), (tangent,) = primals, tangents
+    cosine, tangent = (arguments.long(value) for (value,) in (primals, tangents))
     return order_one(cosine), (jnp.pi / 2 + arcsine(cosine)) * tangent
 
 
@@ -100,12 +102,14 @@ def snap(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     4e-3 (float32) are read as 0. Snapped entries have zero gradient, which is the derivative of
     a cosine at parallel inputs.
     """
+    cosine = arguments.long(cosine)
     threshold = 1 - 64 * float(jnp.finfo(cosine.dtype).eps)
     return jnp.where(cosine >= threshold, 1, jnp.where(cosine <= -threshold, -1, cosine))
 
 
 def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:
     """Square root of a non-negative number whose derivative at 0 is put to 0."""
+    value = arguments.long(value)
     positive = value > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1)), 0)
 
@@ -125,6 +129,7 @@ def angle(x: Float[Array, "d"], z: Float[Array, "d"]) -> Float[Array, ""]:
       The angle, shape ``()``, in [0, pi]; pi/2 (cosine 0) where either vector is zero. Gradients
       are finite; 0 where the vectors are parallel (the symmetric gradient) or zero.
     """
+    x, z = arguments.long(x), arguments.long(z)
     norm_x, norm_z = safe_sqrt(jnp.sum(x * x)), safe_sqrt(jnp.sum(z * z))
     a, b = norm_z * x, norm_x * z
     difference = safe_sqrt(jnp.sum((a - b) ** 2))

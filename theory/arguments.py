@@ -3,6 +3,9 @@
 Each check returns the value as an array (or number) and raises ``ValueError`` naming the
 argument, what came, and what is allowed. Shapes and dtypes are checked always; values only when
 they are known, that is outside ``jit``, ``vmap`` and ``grad``.
+
+Floats of fewer than 32 bits come back in float32, which holds each of them exactly: their few
+digits are good enough to store numbers, not to add, divide or compare them.
 """
 
 from __future__ import annotations
@@ -30,13 +33,13 @@ def array(name: str, value: Any) -> Array:
 
 
 def real(name: str, value: Any) -> Array:
-    """As :func:`array`, but entries may be NaN or infinite."""
+    """As :func:`array`, but entries may be NaN or infinite. Short floats come back in float32."""
     result = _numbers(name, value)
     if jnp.issubdtype(result.dtype, jnp.complexfloating):
         raise ValueError(f"{name} must be real; got dtype {result.dtype}.")
     if not jnp.issubdtype(result.dtype, jnp.floating):
         result = result.astype(jnp.result_type(float))
-    return result
+    return long(result)
 
 
 def integers(name: str, value: Any, *, shape: tuple[int | None, ...]) -> Array:
@@ -82,13 +85,6 @@ def flags(name: str, value: Any, shape: tuple[int | None, ...]) -> Array:
     return result
 
 
-def solvable(name: str, value: Array) -> Array:
-    """An array of a dtype in which matrices can be factorised: no float of 16 bits."""
-    if jnp.finfo(value.dtype).bits < 32:
-        raise ValueError(f"{name} must be float32 or float64; got dtype {value.dtype}.")
-    return value
-
-
 def matrix(name: str, value: Any, *, columns: int | None = None, rows: int | None = None) -> Array:
     """A finite array of shape (rows, columns), both at least 1."""
     result = array(name, value)
@@ -103,14 +99,20 @@ def matrix(name: str, value: Any, *, columns: int | None = None, rows: int | Non
 
 
 def pair(x: Any, z: Any, names: tuple[str, str] = ("x", "z")) -> tuple[Array, Array]:
-    """Two sets of points of one dimension: shapes (N, d) and (M, d)."""
-    first, second = matrix(names[0], x), matrix(names[1], z)
+    """Two sets of points of one dimension, shapes (N, d) and (M, d), in the wider dtype of both."""
+    first, second = alike(matrix(names[0], x), matrix(names[1], z))
     if first.shape[1] != second.shape[1]:
         raise ValueError(
             f"{names[0]} and {names[1]} must have the same number of columns; "
             f"got shapes {first.shape} and {second.shape}."
         )
     return first, second
+
+
+def alike(*arrays: Array) -> tuple[Array, ...]:
+    """Floating arrays of different dtypes in the widest of them."""
+    widest = max((array.dtype for array in arrays), key=lambda dtype: jnp.finfo(dtype).bits)
+    return tuple(array.astype(widest) for array in arrays)
 
 
 def vector(name: str, value: Any, *, length: int | None = None) -> Array:
@@ -146,6 +148,7 @@ def number(
     """A finite number in an interval; arrays of them where a function sweeps over one."""
     if isinstance(value, (str, bytes)) or value is None:
         raise ValueError(f"{name} must be a number; got {value!r}.")
+    value = long(value)
     if not is_known(value):
         return value
     try:
@@ -235,6 +238,44 @@ def _numbers(name: str, value: Any) -> Array:
 def wider(*dtypes: DTypeLike) -> DTypeLike:
     """The dtype to compute in: float64 if one of these is, else float32."""
     return jnp.float64 if jnp.float64 in map(jnp.dtype, dtypes) else jnp.float32
+
+
+def long(value: Any) -> Any:
+    """Floats of fewer than 32 bits in float32, which has all of them; anything else as it is."""
+    return value.astype(jnp.float32) if _is_short(getattr(value, "dtype", None)) else value
+
+
+def rounding(*values: Any) -> float:
+    """The largest rounding error, relative, of the dtypes in which numbers came.
+
+    What is asked of numbers within rounding (sums of 1, equal norms) is asked within this one, as
+    short floats have it after they were read in float32 too.
+    """
+    dtypes = [getattr(value, "dtype", jnp.result_type(float)) for value in values]
+    return max(
+        float(jnp.finfo(dtype if jnp.issubdtype(dtype, jnp.floating) else float).eps)
+        for dtype in dtypes
+    )
+
+
+def rounded(result: Any, *given: Any) -> Any:
+    """A model's result in the dtype of what the model was given, where all of that is short.
+
+    Networks are stored in short floats and hand their outputs on in them. What they are computed
+    from was read in float32 (:func:`real`); here the result is rounded, once.
+    """
+    dtype, *others = {getattr(leaf, "dtype", None) for leaf in jax.tree.leaves(given)}
+    if others or not _is_short(dtype):
+        return result
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), result)
+
+
+def _is_short(dtype: Any) -> bool:
+    return (
+        dtype is not None
+        and jnp.issubdtype(dtype, jnp.floating)
+        and jnp.finfo(dtype).bits < jnp.finfo(jnp.float32).bits
+    )
 
 
 def is_known(value: Any) -> bool:

@@ -63,24 +63,27 @@ def train(
       coordinates: "weights", "gram", or "auto" for the cheaper of the two (Gram when n < 2 d).
       gram: :func:`gram_matrix` of x, if it is at hand; used by the Gram coordinates.
       products: dtype of the factors of the large matrix products, e.g. ``jnp.bfloat16``; sums stay
-        in the dtype of x. For simulations on hardware that multiplies short floats faster.
+        in the dtype of the run. For simulations on hardware that multiplies short floats faster.
       neuron_block: train this many neurons at a time (identity loss without scheduler, where
         neurons do not interact; must divide the width), which bounds memory by ``n * block``.
 
     Returns:
-      The trained network and its :class:`TrainTrace`.
+      The trained network and its :class:`TrainTrace`. The run is in the widest dtype of network
+      and samples, in float32 where all are shorter floats; the network is then rounded to those.
 
     Raises:
       ValueError: for an argument outside what is said above.
     """
     steps = arguments.integer("steps", steps, low=0)
     rule = Rule(loss, lr, beta, gamma, scheduler, torch_plateau).check()
+    given = p, x
     p, x, y = _samples(p, x, y)
 
     def run(part: TwoLayer) -> tuple[TwoLayer, TrainTrace]:
         start, step, finish = _problem(part, x, y, rule, coordinates, gram, products)
         state, (rates, losses) = jax.lax.scan(lambda state, _: step(state), start, length=steps)
-        return finish(state.position), heavy_ball.trace(state, rates, losses, beta)
+        trained = arguments.rounded(finish(state.position), given)
+        return trained, heavy_ball.trace(state, rates, losses, rule.beta)
 
     if neuron_block is None:
         return run(p)
@@ -136,19 +139,20 @@ def snapshots(
       products: as in :func:`train`.
 
     Returns:
-      Networks stacked along a leading axis of length t.
+      Networks stacked along a leading axis of length t, in dtypes as :func:`train` gives them.
     """
     at = arguments.integers("at", at, shape=(None,))
     if not arguments.holds(lambda known: jnp.diff(known, prepend=0) >= 0, at):
         raise ValueError(f"at must be ascending and non-negative; got {at.tolist()}.")
     gaps = jnp.diff(at, prepend=0)
     rule = Rule(loss, lr, beta, gamma, scheduler, torch_plateau).check()
+    given = p, x
     p, x, y = _samples(p, x, y)
     start, step, finish = _problem(p, x, y, rule, coordinates, gram, products)
 
     def segment(state: heavy_ball.State, gap: Array) -> tuple[heavy_ball.State, TwoLayer]:
         state = jax.lax.fori_loop(0, gap, lambda _, state: step(state)[0], state)
-        return state, finish(state.position)
+        return state, arguments.rounded(finish(state.position), given)
 
     return jax.lax.scan(segment, start, gaps)[1]
 
@@ -192,12 +196,13 @@ def train_dual(
     pre = arguments.matrix("pre", pre)
     n, width = pre.shape
     gram = arguments.matrix("gram", gram, rows=n, columns=n)
-    y = arguments.labels("y", y, length=n).astype(pre.dtype)
     a = arguments.vector("a", a, length=width)
+    pre, gram, a = arguments.alike(pre, gram, a)
+    y = arguments.labels("y", y, length=n).astype(pre.dtype)
     rule = Rule(loss, lr, beta, gamma, scheduler, torch_plateau).check()
     start, step = heavy_ball.loop(_gram_coordinates(pre, a, gram, products), a, y, rule)
     state, (rates, losses) = jax.lax.scan(lambda state, _: step(state), start, length=steps)
-    return state.position[1], heavy_ball.trace(state, rates, losses, beta)
+    return state.position[1], heavy_ball.trace(state, rates, losses, rule.beta)
 
 
 def apply_dual(
@@ -236,9 +241,9 @@ def cheaper_coordinates(n: int, d: int) -> str:
 def _samples(p: TwoLayer, x: Any, y: Any) -> tuple[TwoLayer, Array, Array]:
     p = networks.checked("p", p)
     x = arguments.matrix("x", x, columns=p.w.shape[1])
-    # The loop needs one dtype; the wider one, where network and samples differ.
-    dtype = jnp.result_type(x, *jax.tree.leaves(p))
-    p, x = jax.tree.map(lambda leaf: leaf.astype(dtype), (p, x))
+    # The loop needs one dtype; the widest one, where network and samples differ.
+    leaves, tree = jax.tree.flatten((p, x))
+    p, x = jax.tree.unflatten(tree, arguments.alike(*leaves))
     return p, x, arguments.labels("y", y, length=x.shape[0]).astype(x.dtype)
 
 
@@ -260,6 +265,7 @@ def _problem(
         return start, step, lambda position: TwoLayer(w=position[0], b=position[1], a=p.a)
     n = x.shape[0]
     gram = gram_matrix(x) if gram is None else arguments.matrix("gram", gram, rows=n, columns=n)
+    gram = gram.astype(x.dtype)
     pre = networks.preactivations(p, x).T
     start, step = heavy_ball.loop(_gram_coordinates(pre, p.a, gram, products), p.a, y, rule)
     return start, step, lambda position: _dual_weights(p, position[1].T, x)

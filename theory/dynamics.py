@@ -48,8 +48,8 @@ def effective_weights(
     Source: [derived], spec section 1.
     """
     steps = arguments.integer("steps", steps, low=0)
-    arguments.scalar("beta", beta, low=0.0, high=1.0, open_high=True)
-    arguments.number("lr", lr, low=0.0)
+    beta = arguments.scalar("beta", beta, low=0.0, high=1.0, open_high=True)
+    lr = arguments.number("lr", lr, low=0.0)
     rates = arguments.array("lr", lr)
     if rates.ndim > 1 or (rates.ndim == 1 and rates.shape[0] != steps):
         raise ValueError(f"lr must be a number or have length steps={steps}; got {rates.shape}.")
@@ -116,7 +116,7 @@ def decompose(kernel: Float[Array, "n n"]) -> Spectrum:
     Eigenvalues below ``n eps max`` are rounding and become 0: at infinite time their directions
     then stay where they were, which is the limit of an exact zero.
     """
-    kernel = arguments.solvable("kernel", arguments.matrix("kernel", kernel))
+    kernel = arguments.matrix("kernel", kernel)
     arguments.matrix("kernel", kernel, rows=kernel.shape[1])
     values, vectors = jnp.linalg.eigh(kernel)
     floor = kernel.shape[0] * jnp.finfo(kernel.dtype).eps * jnp.max(jnp.abs(values))
@@ -230,8 +230,8 @@ def margin_flow(
     if not arguments.holds(lambda known: jnp.diff(known) >= 0, times):
         raise ValueError("times must be ascending.")
     arguments.choice("loss", loss, MARGIN_LOSSES)
-    arguments.scalar("rtol", rtol, low=0.0)
-    arguments.scalar("atol", atol, low=0.0)
+    rtol = arguments.scalar("rtol", rtol, low=0.0)
+    atol = arguments.scalar("atol", atol, low=0.0)
     arguments.integer("max_steps", max_steps)
 
     def outputs(factors: Array) -> Array:

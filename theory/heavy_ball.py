@@ -61,13 +61,13 @@ class Rule(NamedTuple):
     torch_plateau: bool
 
     def check(self) -> Rule:
-        """Itself, or a ``ValueError`` that names the argument."""
+        """Itself, as read, or a ``ValueError`` that names the argument."""
         arguments.choice("loss", self.loss, LOSSES)
-        arguments.scalar("lr", self.lr, low=0.0)
-        arguments.scalar("beta", self.beta, low=0.0, high=1.0, open_high=True)
+        lr = arguments.scalar("lr", self.lr, low=0.0)
+        beta = arguments.scalar("beta", self.beta, low=0.0, high=1.0, open_high=True)
         if self.scheduler not in (None, "plateau"):
             raise ValueError(f"scheduler must be None or 'plateau'; got {self.scheduler!r}.")
-        return self
+        return self._replace(lr=lr, beta=beta)
 
 
 class Coordinates(NamedTuple):

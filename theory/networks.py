@@ -4,6 +4,10 @@ r"""The two-layer network as a pytree: initialise, evaluate, differentiate, empi
 
 w and b are trained, a is frozen. Wherever a slope ``gamma`` of the leaky ReLU is asked for, an
 :class:`theory.activations.Activation` may be given instead.
+
+A network in short floats (float16, bfloat16) is computed in float32. What it hands on (outputs,
+gradients, pre-activations) is rounded to its dtype at the end if the inputs came in it too; the
+empirical kernels stay in float32.
 """
 
 from __future__ import annotations
@@ -38,7 +42,8 @@ def init_two_layer(
       key: random key, used once.
       d: input dimension, at least 1.
       m: width, at least 1.
-      dtype: floating dtype; the default float type when None.
+      dtype: floating dtype; the default float type when None. Short floats are drawn in float32
+        and rounded: a number drawn in bfloat16 itself has seven random bits.
 
     Raises:
       ValueError: for sizes below 1, or a key that is none.
@@ -48,8 +53,9 @@ def init_two_layer(
     key = arguments.key("key", key)
     d, m = arguments.integer("d", d), arguments.integer("m", m)
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
-    normal = jax.random.normal(key, (m, d + 2), dtype)
-    return TwoLayer(w=normal[:, :d] * d**-0.5, b=normal[:, d], a=normal[:, d + 1] * m**-0.5)
+    normal = jax.random.normal(key, (m, d + 2), arguments.long(jnp.zeros((), dtype)).dtype)
+    p = TwoLayer(w=normal[:, :d] * d**-0.5, b=normal[:, d], a=normal[:, d + 1] * m**-0.5)
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), p)
 
 
 def checked(name: str, p: TwoLayer, *, m: int | None = None, d: int | None = None) -> TwoLayer:
@@ -64,28 +70,27 @@ def checked(name: str, p: TwoLayer, *, m: int | None = None, d: int | None = Non
 
 def preactivations(p: TwoLayer, x: Float[Array, "n d"]) -> Float[Array, "m n"]:
     """``w_i . x_n + b_i``, neurons first: later products then need no transpose."""
-    p = checked("p", p)
-    x = arguments.matrix("x", x, columns=p.w.shape[1])
-    return p.w @ x.T + p.b[:, None]
+    return arguments.rounded(_read(p, x)[1], p, x)
 
 
 def gates(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, "m n"]:
     r"""Derivatives :math:`\phi'(w_i^T x_n + b_i)` of every unit at every input."""
-    return activations.resolve(gamma).derivative(preactivations(p, x))
+    return arguments.rounded(activations.resolve(gamma).derivative(_read(p, x)[1]), p, x)
 
 
 def forward(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, " n"]:
     """Outputs f(x_n), shape ``(n,)``."""
-    p = checked("p", p)
-    return p.a @ activations.resolve(gamma).value(preactivations(p, x))
+    long, pre = _read(p, x)
+    return arguments.rounded(long.a @ activations.resolve(gamma).value(pre), p, x)
 
 
 def input_gradient(
     p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike
 ) -> Float[Array, "n d"]:
     r"""Gradients :math:`\nabla f(x_n) = \sum_i a_i \phi'(w_i^T x_n + b_i) w_i`, one a row."""
-    p = checked("p", p)
-    return (p.a[:, None] * gates(p, x, gamma)).T @ p.w
+    long, pre = _read(p, x)
+    gate = activations.resolve(gamma).derivative(pre)
+    return arguments.rounded((long.a[:, None] * gate).T @ long.w, p, x)
 
 
 def empirical_gate_kernel(
@@ -114,3 +119,10 @@ def empirical_lazy_kernel(
     """
     x, z = arguments.pair(x, z)
     return empirical_gate_kernel(p, x, z, gamma) * (x @ z.T + float(bias))
+
+
+def _read(p: TwoLayer, x: Array) -> tuple[TwoLayer, Array]:
+    """The network and its pre-activations, in float32 at least."""
+    p = checked("p", p)
+    x = arguments.matrix("x", x, columns=p.w.shape[1])
+    return p, p.w @ x.T + p.b[:, None]

@@ -45,6 +45,27 @@ def test_scores_by_loops():
     assert float(ece(LOGITS, LABELS)) == pytest.approx(total, rel=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_errors_of_many_short_logits(dtype):
+    """Sixty thousand rows, more than short floats can count."""
+    labels = jax.random.randint(jax.random.key(0), (60_000,), 0, 10)
+    logits = jax.random.normal(jax.random.key(1), (60_000, 10)) + 2 * jax.nn.one_hot(labels, 10)
+    short = logits.astype(dtype)
+    found, exact = ece(short, labels), ece(short.astype(jnp.float64), labels)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, exact, rtol=1e-4)
+    assert exact > 0.2
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16, jnp.bfloat16])
+def test_targets_sum_to_one_within_the_rounding_in_which_they_came(dtype):
+    truth = jax.random.dirichlet(jax.random.key(2), jnp.full(3, 0.5), (50,))
+    logits = jax.random.normal(jax.random.key(3), (50, 3))
+    np.testing.assert_allclose(
+        calibration.nll(logits, truth.astype(dtype)), nll(logits, truth), rtol=jnp.finfo(dtype).eps
+    )
+
+
 def test_bins_hold_their_upper_end():
     """Confidence 1/2 is in (0, 1/2] and 3/4 in (1/2, 1]: errors of both signs do not cancel."""
     logits = jnp.log(jnp.array([[0.5, 0.5], [0.25, 0.75]]))

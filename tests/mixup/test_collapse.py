@@ -41,6 +41,19 @@ def gradient(h, w, t, decay):
     return w.T @ (special.softmax(w @ h) - t) + decay * h
 
 
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+def test_frames_and_targets_of_short_floats(dtype):
+    w = collapse.simplex_etf(jax.random.key(0), 4, 7, 1.0)
+    targets = jnp.array([[0.7, 0.3, 0, 0], [0.1, 0.2, 0.3, 0.4]])
+    rounding = float(jnp.finfo(dtype).eps)
+    for features in (collapse.ufm_features, collapse.ufm_mse_features):
+        found = features(w.astype(dtype), targets.astype(dtype), 0.1)
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, features(w, targets, 0.1), atol=20 * rounding)
+    found = collapse_dual.ufm_logits(targets.astype(dtype), 13.0)
+    np.testing.assert_allclose(jnp.sum(found, axis=1), 0, atol=1e-5)
+
+
 # The scalar root ---------------------------------------------------------------------------------
 
 omega = jax.jit(collapse_dual.omega_log)

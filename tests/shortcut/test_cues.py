@@ -169,6 +169,19 @@ def test_directions_are_unit_vectors_of_the_parameters_dtype():
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
 
 
+def test_flatness_of_many_short_parameters():
+    for number in (60_000, 70_000):
+        found = cues_landscape.flatness(
+            lambda v: 1e4 * jnp.sum(v**2),
+            jnp.zeros(number, jnp.float16),
+            jax.random.key(0),
+            jnp.array([0.1, 1.0]),
+            2,
+        )
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, [[100.0] * 2, [10_000.0] * 2], rtol=1e-4)
+
+
 def test_curves_and_barriers():
     start, bend, end = jnp.array([0.0, 0.0]), jnp.array([1.0, 3.0]), jnp.array([2.0, 0.0])
     curve = jax.vmap(lambda t: cues_landscape.bezier(start, bend, end, t))(jnp.linspace(0, 1, 5))

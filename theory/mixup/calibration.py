@@ -143,7 +143,7 @@ def ts_weak(
     optimiser's own iterates are [not recovered].
     """
     arguments.integer("steps", steps)
-    arguments.scalar("rate", rate, low=0.0, high=1.0, open_low=True)
+    rate = arguments.scalar("rate", rate, low=0.0, high=1.0, open_low=True)
     logits = _logits(logits)
     labels = class_labels("labels", labels, number=logits.shape[1], length=logits.shape[0])
     gradient = jax.grad(lambda temperature: nll(logits / temperature, labels))
@@ -234,12 +234,13 @@ def _logits_and_target(logits: Any, target: Any, name: str = "target") -> tuple[
         target = class_labels(name, target, number=k, length=n)
         return logits, jax.nn.one_hot(target, k, dtype=logits.dtype)
     probs = arguments.matrix(name, target, rows=n, columns=k)
-    # A sum is as good as the shorter of the two dtypes.
-    room = max(1e-10, *(8 * float(jnp.finfo(each.dtype).eps) for each in (logits, probs)))
-    probs = probs.astype(logits.dtype)
+    # A sum is as good as the rounding of the shortest dtype, that in which the target came included.
+    room = max(1e-10, 8 * arguments.rounding(target, probs, logits))
     if not arguments.holds(
         lambda known: (known >= 0) & (jnp.abs(jnp.sum(known, axis=1, keepdims=True) - 1) <= room),
         probs,
     ):
         raise ValueError(f"{name} must have rows that are not negative and sum to 1.")
-    return logits, probs
+    if arguments.rounding(target) > jnp.finfo(probs.dtype).eps:
+        probs = probs / jnp.sum(probs, axis=1, keepdims=True)
+    return logits, probs.astype(logits.dtype)

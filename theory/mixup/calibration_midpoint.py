@@ -46,8 +46,8 @@ def midpoint_losses(
 
     Source: [derived] Proposition D1.
     """
-    arguments.scalar("a1", a1)
-    arguments.scalar("a2", a2)
+    a1 = arguments.scalar("a1", a1)
+    a2 = arguments.scalar("a2", a2)
     k = arguments.integer("k", k, low=2)
     share, weights = shares(nodes)
     score = share * a1 + (1 - share) * a2

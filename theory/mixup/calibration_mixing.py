@@ -60,7 +60,7 @@ def mixed_posterior(
     Source: [derived] Theorem C4.
     """
     z = arguments.vector("z", z)
-    arguments.scalar("alpha", alpha, low=0.0, high=1.0)
+    alpha = arguments.scalar("alpha", alpha, low=0.0, high=1.0)
     lam = arguments.vector("lam", lam)
     arguments.number("lam", lam, low=0.0, high=1.0, open_low=True, open_high=True)
     weights = arguments.vector("weights", weights, length=lam.shape[0])
@@ -104,7 +104,7 @@ def mixup_posterior_pair(
     Source: [derived] Theorem C4 for uniform weights.
     """
     z = arguments.vector("z", z)
-    arguments.scalar("alpha", alpha, low=0.0, high=1.0)
+    alpha = arguments.scalar("alpha", alpha, low=0.0, high=1.0)
     begins = (0.0, alpha)  # of the left and the right class
 
     left, total = jnp.zeros_like(z), jnp.zeros_like(z)
@@ -133,7 +133,7 @@ def mixup_expected_kl(alpha: float | Float[Array, ""], *, nodes: int = 64) -> Fl
 
     Source: [derived] Theorem C4.
     """
-    arguments.scalar("alpha", alpha, low=0.0, high=1.0)
+    alpha = arguments.scalar("alpha", alpha, low=0.0, high=1.0)
     x, weights = gauss_legendre(nodes)
     # The posterior has s log s at the ends of the pieces; this substitution smooths them.
     share, weights = x**3 * (10 - 15 * x + 6 * x**2), weights * 30 * (x * (1 - x)) ** 2

@@ -43,7 +43,7 @@ def sample_paired(
       ValueError: for an odd k, or alpha outside [0, 1].
     """
     k = even_classes(k)
-    arguments.scalar("alpha", alpha, low=0.0, high=1.0)
+    alpha = arguments.scalar("alpha", alpha, low=0.0, high=1.0)
     key_y, key_u = jax.random.split(arguments.key("key", key))
     y = jax.random.randint(key_y, (arguments.integer("number", number),), 0, k)
     u = jax.random.uniform(key_u, y.shape)
@@ -70,11 +70,11 @@ def paired_posterior(
       ValueError: as for :func:`sample_paired`, or for a point where the law has no mass.
     """
     k = even_classes(k)
-    arguments.scalar("alpha", alpha, low=0.0, high=1.0)
-    x = arguments.vector("x", x)
+    alpha = arguments.scalar("alpha", alpha, low=0.0, high=1.0)
+    given, x = x, arguments.vector("x", x)
     pair = jnp.floor(x / (k + 2)).astype(int)
     u = x - pair * (k + 2)
-    rounding = 4 * jnp.finfo(x.dtype).eps * jnp.abs(x)
+    rounding = 4 * arguments.rounding(given, x) * jnp.abs(x)
     if not arguments.holds(
         lambda pair, u, last: (pair >= 0) & (pair < k // 2) & (u <= last),
         pair,
@@ -110,7 +110,7 @@ def nn_logits(
     z, x = arguments.vector("z", z), arguments.vector("x", x)
     k = arguments.integer("k", k, low=2)
     y = calibration.class_labels("y", y, number=k, length=x.shape[0])
-    arguments.scalar("gap", gap, low=0.0, open_low=True)
+    gap = arguments.scalar("gap", gap, low=0.0, open_low=True)
     nearest = jnp.argmin(jnp.abs(z[:, None] - x[None, :]), axis=1)
     return gap * jax.nn.one_hot(y[nearest], k, dtype=x.dtype)
 
@@ -139,8 +139,8 @@ def oracle_ts_optimum(overlap: ArrayLike, k: ArrayLike) -> tuple[Array, Array]:
 
     Source: [derived] Theorem C2.
     """
-    arguments.number("overlap", overlap, low=0.0, high=1.0)
-    arguments.number("k", k, low=2.0)
+    overlap = arguments.number("overlap", overlap, low=0.0, high=1.0)
+    k = arguments.number("k", k, low=2.0)
     overlap, k = arguments.array("overlap", overlap), jnp.asarray(k)
     half = overlap / 2
     entropy = jax.scipy.special.entr(half) + jax.scipy.special.entr(1 - half)
@@ -172,10 +172,10 @@ def ts_lower_bound(
     Source: [derived] Theorem C1. The condition on c is needed: without it a second logit between
     the winner and the rest lets a large T calibrate perfectly.
     """
-    arguments.number("k", k, low=2.0)
-    arguments.number("spread", spread, low=0.0)
-    arguments.number("overlap", overlap, low=0.0, high=1.0)
-    arguments.number("fraction", fraction, low=0.0, high=1.0)
+    k = arguments.number("k", k, low=2.0)
+    spread = arguments.number("spread", spread, low=0.0)
+    overlap = arguments.number("overlap", overlap, low=0.0, high=1.0)
+    fraction = arguments.number("fraction", fraction, low=0.0, high=1.0)
     cost = (jnp.log(arguments.array("k", k)) - spread) / 2 - jnp.log(2.0)
     return jnp.asarray(fraction) * jnp.asarray(overlap) * jnp.maximum(cost, 0)
 
@@ -193,7 +193,7 @@ def gaussian_posterior(x: Float[Array, "n d"], mu: float | Float[Array, ""]) -> 
       ValueError: for mu not positive.
     """
     x = arguments.matrix("x", x)
-    arguments.scalar("mu", mu, low=0.0, high=1e150, open_low=True)  # its square is a number
+    mu = arguments.scalar("mu", mu, low=0.0, high=1e150, open_low=True)  # its square is a number
     return jax.nn.sigmoid(mu * jnp.sum(x, axis=1) - x.shape[1] * mu**2 / 2)
 
 

@@ -20,6 +20,8 @@ Source: setting and the shape of the features [paper] of Fisher, Meng, Papyan, I
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -75,7 +77,7 @@ def simplex_etf(
     k = arguments.integer("num_classes", num_classes, low=2)
     if arguments.integer("dim", dim) < k - 1:
         raise ValueError(f"dim must be at least num_classes - 1, {k - 1}; got {dim}.")
-    arguments.scalar("scale", scale, low=0.0, open_low=True)
+    scale = arguments.scalar("scale", scale, low=0.0, open_low=True)
     # Helmert's basis of the vectors that sum to 0: column r weighs r + 1 entries against the next.
     row, column = jnp.arange(k)[:, None], jnp.arange(k - 1)[None, :]
     entries = jnp.where(row <= column, 1.0, jnp.where(row == column + 1, -1.0 - column, 0.0))
@@ -97,12 +99,12 @@ def etf_strength(w: Float[Array, "k d"]) -> Float[Array, ""]:
       ValueError: if the Gram matrix differs from a simplex frame's by more than 1e-8 of A. Under
         ``jit`` this is not checked.
     """
-    w = _classifier(w)
+    given, w = w, _classifier(w)
     k = w.shape[0]
     gram = w @ w.T
     strength = jnp.trace(gram) / (k - 1)
     frame = strength * (jnp.eye(k, dtype=w.dtype) - 1 / k)
-    room = max(ETF_TOLERANCE, 16 * float(jnp.finfo(w.dtype).eps))
+    room = max(ETF_TOLERANCE, 16 * arguments.rounding(given, w))
     if not arguments.holds(
         lambda gram, frame, size: (size > 0) & (jnp.abs(gram - frame) <= room * size),
         gram,
@@ -134,9 +136,9 @@ def ufm_features(
 
     Source: [derived] Theorem B1.
     """
-    w = _classifier(w)
     strength = etf_strength(w)
-    _decay("feature_decay", feature_decay)
+    w = _classifier(w)
+    feature_decay = _decay("feature_decay", feature_decay)
     target = _targets(target, w)
     # (t - p) / mu = z / A, and z has all its digits where t - p has lost them.
     return collapse_dual.ufm_logits(target, strength / feature_decay) @ w / strength
@@ -165,9 +167,9 @@ def ufm_coefficients(
     Source: [derived] Theorem B1.
     """
     k = arguments.integer("num_classes", num_classes, low=2)
-    arguments.number("lam", lam, low=0.0, high=1.0)
-    arguments.number("scale", scale, low=0.0, open_low=True)
-    _decay("feature_decay", feature_decay)
+    lam = arguments.number("lam", lam, low=0.0, high=1.0)
+    scale = arguments.number("scale", scale, low=0.0, open_low=True)
+    feature_decay = _decay("feature_decay", feature_decay)
     lam = arguments.array("lam", lam)
     strength = jnp.asarray(scale) ** 2 * k / (k - 1)
     others = [jnp.zeros_like(lam)] if k > 2 else []
@@ -196,9 +198,9 @@ def ufm_mse_features(
 
     Source: [derived] Theorem B1 (iv), the control of the cross-entropy's bend.
     """
-    w = _classifier(w)
     strength = etf_strength(w)
-    _decay("feature_decay", feature_decay)
+    w = _classifier(w)
+    feature_decay = _decay("feature_decay", feature_decay)
     return _targets(target, w) @ w / (strength + feature_decay)
 
 
@@ -221,8 +223,9 @@ def ufm_objective(
     """
     w = _classifier(w)
     h = arguments.vector("h", h, length=w.shape[1])
-    target = _targets(arguments.vector("target", target), w)
-    _decay("feature_decay", feature_decay)
+    arguments.vector("target", target)
+    target = _targets(target, w)
+    feature_decay = _decay("feature_decay", feature_decay)
     logits = w @ h
     loss = jax.nn.logsumexp(logits) - target @ logits
     return loss + feature_decay / 2 * jnp.sum(h**2)
@@ -244,5 +247,5 @@ def _targets(target: Array, w: Array) -> Array:
     return target.astype(w.dtype)
 
 
-def _decay(name: str, value: ArrayLike) -> None:
-    arguments.scalar(name, value, low=0.0, open_low=True)
+def _decay(name: str, value: ArrayLike) -> Any:
+    return arguments.scalar(name, value, low=0.0, open_low=True)

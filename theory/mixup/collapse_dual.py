@@ -102,7 +102,11 @@ def ufm_logits(target: Float[Array, "*batch k"], kappa: ArrayLike) -> Float[Arra
 
 
 def distribution(name: str, value: Any) -> Array:
-    """Distributions over at least two classes along the last axis, up to 1e-10."""
+    """Distributions over at least two classes along the last axis, up to 1e-10.
+
+    Floats of fewer than 64 bits sum to 1 within their rounding; those of fewer than 32 bits, which
+    are read in float32, are divided by their sum.
+    """
     result = arguments.array(name, value)
     if result.ndim < 1 or result.shape[-1] < 2:
         raise ValueError(
@@ -110,10 +114,13 @@ def distribution(name: str, value: Any) -> Array:
         )
     if not arguments.holds(lambda known: known >= 0, result):
         raise ValueError(f"{name} must not be negative; got {float(jnp.min(result))}.")
-    # In float32 a sum is as good as its rounding.
-    room = max(1e-10, 8 * float(jnp.finfo(result.dtype).eps))
+    # A sum is as good as the rounding of its terms when they came.
+    eps = arguments.rounding(value, result)
+    room = max(1e-10, 8 * eps)
     if not arguments.holds(lambda known: jnp.abs(jnp.sum(known, axis=-1) - 1) <= room, result):
         raise ValueError(f"{name} must sum to 1 over the last axis; got other sums.")
+    if eps > jnp.finfo(result.dtype).eps:
+        return result / jnp.sum(result, axis=-1, keepdims=True)
     return result
 
 
@@ -128,7 +135,7 @@ def solve(target: Array, kappa: ArrayLike, counts: Array) -> tuple[Array, Array]
     Returns:
       z and p of each value, both of the target's shape.
     """
-    arguments.number("kappa", kappa, low=0.0, open_low=True)
+    kappa = arguments.number("kappa", kappa, low=0.0, open_low=True)
     kappa = jnp.broadcast_to(jnp.asarray(kappa, target.dtype), target.shape[:-1])
     counts = jnp.broadcast_to(counts, target.shape)
     nu = _root(target, kappa, counts)

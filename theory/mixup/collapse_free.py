@@ -54,7 +54,7 @@ def free_loss(
       ValueError: for shapes that do not fit, targets that are no distributions, or decays that are
         not positive.
     """
-    arguments.scalar("weight_decay", weight_decay, low=0.0, open_low=True)
+    weight_decay = arguments.scalar("weight_decay", weight_decay, low=0.0, open_low=True)
     w = arguments.matrix("w", w)
     features = arguments.matrix("features", features, columns=w.shape[1])
     targets = arguments.matrix("targets", targets, rows=features.shape[0], columns=w.shape[0])
@@ -85,10 +85,10 @@ def ufm_free_loss(
     Raises:
       ValueError: for a W that is no simplex frame, or arguments outside their ranges.
     """
-    w = arguments.matrix("w", w)
     strength = collapse.etf_strength(w)
-    arguments.scalar("feature_decay", feature_decay, low=0.0, open_low=True)
-    arguments.scalar("weight_decay", weight_decay, low=0.0, open_low=True)
+    w = arguments.matrix("w", w)
+    feature_decay = arguments.scalar("feature_decay", feature_decay, low=0.0, open_low=True)
+    weight_decay = arguments.scalar("weight_decay", weight_decay, low=0.0, open_low=True)
     lams = _weights(lams)
     k = w.shape[0]
     # A class with itself is the pair of classes at lambda = 1.
@@ -105,6 +105,4 @@ def ufm_free_loss(
 
 
 def _weights(lams: Array) -> Array:
-    lams = arguments.vector("lams", lams)
-    arguments.number("lams", lams, low=0.0, high=1.0)
-    return lams
+    return arguments.number("lams", arguments.vector("lams", lams), low=0.0, high=1.0)

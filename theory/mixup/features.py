@@ -84,7 +84,7 @@ def init_state(
     """
     data = features_data.checked("data", data)
     width = arguments.integer("width", width)
-    arguments.scalar("init_scale", init_scale, low=0.0, open_low=True)
+    init_scale = arguments.scalar("init_scale", init_scale, low=0.0, open_low=True)
     noise = _noise(noise, data)
     mask = data.noise_mask
     normal = jax.random.normal(arguments.key("key", key), (2, width, 4 + mask.size))
@@ -113,7 +113,7 @@ def output_gaps(state: State, data: PatchData) -> Float[Array, "n"]:
 
 def mixed_gaps(state: State, data: PatchData, lam_x: Scalar) -> Float[Array, "n n"]:
     """:math:`M_{ij} = F_0 - F_1` at every mixed pair, without mixing, shape ``(n, n)``."""
-    arguments.scalar("lam_x", lam_x, low=0.0, high=1.0)
+    lam_x = arguments.scalar("lam_x", lam_x, low=0.0, high=1.0)
     return _pair_gaps(_rows(preactivations(state, data)), lam_x)
 
 
@@ -272,7 +272,7 @@ def _mixed_target(target: Array, lam_y: Scalar) -> Array:
 
 
 def _move(state: State, data: PatchData, force: Array, lr: Scalar, noise: Noise) -> State:
-    arguments.scalar("lr", lr, low=0.0)
+    lr = arguments.scalar("lr", lr, low=0.0)
     noise = _noise(noise, data)
     if noise.ndim == 0:
         pull = noise * data.noise_mask[None, None] * force
@@ -284,15 +284,15 @@ def _move(state: State, data: PatchData, force: Array, lr: Scalar, noise: Noise)
 
 
 def _weights(lam_x: Scalar, lam_y: Scalar) -> tuple[Scalar, Scalar]:
-    arguments.scalar("lam_x", lam_x, low=0.0, high=1.0)
-    arguments.scalar("lam_y", lam_y, low=0.0, high=1.0)
+    lam_x = arguments.scalar("lam_x", lam_x, low=0.0, high=1.0)
+    lam_y = arguments.scalar("lam_y", lam_y, low=0.0, high=1.0)
     return lam_x, lam_y
 
 
 def _noise(noise: Any, data: PatchData) -> Array:
     """The energy, shape (), or the Gram tensor."""
     if jnp.ndim(noise) == 0:
-        arguments.scalar("noise", noise, low=0.0, open_low=True)
+        noise = arguments.scalar("noise", noise, low=0.0, open_low=True)
         return jnp.asarray(noise, data.coef.dtype)
     wanted = data.noise_mask.shape * 2
     if jnp.shape(noise) != wanted:

@@ -125,7 +125,7 @@ def rare_count(n: int, rho: float) -> int:
       ValueError: for rho outside (0, 1), or if none or all of a class would be rare.
     """
     n = _samples(n)
-    arguments.scalar("rho", rho, low=0.0, high=1.0, open_low=True, open_high=True)
+    rho = arguments.scalar("rho", rho, low=0.0, high=1.0, open_low=True, open_high=True)
     count = round(rho * n / 2)
     if not 1 <= count < n // 2:
         raise ValueError(
@@ -155,7 +155,7 @@ def assemble(
     Raises:
       ValueError: for a negative alpha, other dtypes, or shapes that do not fit.
     """
-    arguments.scalar("alpha", alpha, low=0.0)
+    alpha = arguments.scalar("alpha", alpha, low=0.0)
     y = arguments.integers("y", y, shape=(None,))
     rare = arguments.flags("rare", rare, y.shape)
     coins = arguments.integers("coins", coins, shape=(*y.shape, None))

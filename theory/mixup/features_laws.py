@@ -80,7 +80,7 @@ def noise_rates(
     Source: [derived] A1.
     """
     lam_x, growth = _growth(lam_x, lam_y)
-    arguments.number("noise_energy", noise_energy, low=0.0, open_low=True)
+    noise_energy = arguments.number("noise_energy", noise_energy, low=0.0, open_low=True)
     unit = noise_energy / arguments.number("n", n, low=2.0)
     return NoiseRates(within=unit * growth, mean=unit * (growth + lam_x * (1 - lam_x)))
 
@@ -163,7 +163,7 @@ def conservation_residual(
 
     Source: [derived] A2.
     """
-    arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
+    noise_energy = arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
     start, data = features.checked("start", start, data)
     end, _ = features.checked("end", end, data)
     growth = jnp.log(jnp.abs(end.a)) - jnp.log(jnp.abs(start.a))
@@ -179,9 +179,9 @@ def memorization_factor(lr: Scalar, noise_energy: Scalar, n: Scalar) -> Float[Ar
 
     Source: [derived] A2.
     """
-    arguments.scalar("lr", lr, low=0.0)
-    arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
-    arguments.scalar("n", n, low=0.0, open_low=True)
+    lr = arguments.scalar("lr", lr, low=0.0)
+    noise_energy = arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
+    n = arguments.scalar("n", n, low=0.0, open_low=True)
     x = jnp.asarray(2 * lr * noise_energy / n, float)
     safe = jnp.where(x > 0, x, 1)
     return jnp.where(x > 0, safe / jnp.log1p(safe), 1.0)
@@ -239,7 +239,7 @@ def rare_ratio(gap: Float[Array, "4"], alpha: Scalar) -> Float[Array, ""]:
     Source: [derived] A4.
     """
     gap = arguments.vector("gap", gap, length=4)
-    arguments.scalar("alpha", alpha, low=0.0)
+    alpha = arguments.scalar("alpha", alpha, low=0.0)
     strength = jnp.asarray(alpha, gap.dtype) ** 2
     defined = (gap[0] > 0) & (gap[1] < 0) & (strength > 0)
     common = jnp.where(defined, strength * jnp.stack([-gap[1], gap[0]]), 1.0)
@@ -247,7 +247,7 @@ def rare_ratio(gap: Float[Array, "4"], alpha: Scalar) -> Float[Array, ""]:
 
 
 def _error(own: Array, gap: Array, alpha: Scalar, num_feature_noise: int) -> Array:
-    arguments.scalar("alpha", alpha, low=0.0)
+    alpha = arguments.scalar("alpha", alpha, low=0.0)
     b = arguments.integer("num_feature_noise", num_feature_noise, low=0)
     j = jnp.arange(b + 1, dtype=gap.dtype)
     chance = jnp.asarray([math.comb(b, k) / 2**b for k in range(b + 1)], gap.dtype)
@@ -258,7 +258,7 @@ def _error(own: Array, gap: Array, alpha: Scalar, num_feature_noise: int) -> Arr
 
 def _growth(lam_x: Scalar, lam_y: Scalar) -> tuple[Array, Array]:
     """Input weight, and the factor g by which Mixup slows every rate."""
-    arguments.number("lam_x", lam_x, low=0.0, high=1.0)
-    arguments.number("lam_y", lam_y, low=0.0, high=1.0)
+    lam_x = arguments.number("lam_x", lam_x, low=0.0, high=1.0)
+    lam_y = arguments.number("lam_y", lam_y, low=0.0, high=1.0)
     lam_x, lam_y = jnp.asarray(lam_x, float), jnp.asarray(lam_y, float)
     return lam_x, lam_x**2 * lam_y + (1 - lam_x) ** 2 * (1 - lam_y)

@@ -38,7 +38,7 @@ def gaussian_noise(
     """
     data = features_data.checked("data", data)
     dim = arguments.integer("dim", dim, low=5)
-    arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
+    noise_energy = arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
     normal = jax.random.normal(arguments.key("key", key), (*data.noise_mask.shape, dim - 4))
     return jnp.sqrt(jnp.asarray(noise_energy, float) / dim) * normal * data.noise_mask[:, :, None]
 
@@ -78,7 +78,7 @@ def lift(
       Shape ``(2, m, e)``; NaN for patches that are linearly dependent.
     """
     filters = arguments.shaped("filters", filters, (2, None, None))
-    vectors = arguments.solvable("vectors", _patches("vectors", vectors, dim=filters))
+    vectors = _patches("vectors", vectors, dim=filters)
     q = arguments.shaped("q", q, (*filters.shape[:2], *vectors.shape[:2]))
     flat = vectors.reshape(-1, vectors.shape[2])
     # A pivot of 1 where there is no noise: nothing is solved for there.

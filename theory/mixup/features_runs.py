@@ -126,7 +126,7 @@ def beta_nodes(concentration: Scalar, num_nodes: int) -> tuple[Array, Array]:
     Raises:
       ValueError: for numbers outside these ranges.
     """
-    arguments.scalar("concentration", concentration, low=0.0, open_low=True)
+    concentration = arguments.scalar("concentration", concentration, low=0.0, open_low=True)
     total = 2 * arguments.integer("num_nodes", num_nodes)
     # Recurrence of the orthogonal polynomials (Golub and Welsch); the first one is simplified, as
     # its numerator and denominator vanish together at c = 1/2.

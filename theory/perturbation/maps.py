@@ -48,11 +48,11 @@ def decision_map(
       :func:`theory.perturbation.wide.surrogate_f` and ``surrogate_g``.
 
     Raises:
-      ValueError: for wrong shapes, floats of 16 bits, an empty class, limits out of order,
+      ValueError: for wrong shapes, an empty class, limits out of order,
         ``block < 1``, or class means that are parallel to rounding, which span no plane (outside
         ``jit``, where the samples' coordinates are then infinite or NaN).
     """
-    x = arguments.solvable("x", arguments.matrix("x", x))
+    x = arguments.matrix("x", x)
     y = arguments.labels("y", y, length=x.shape[0])
     axes = geometry.plane_axes(x, y)
     y = y.astype(x.dtype)

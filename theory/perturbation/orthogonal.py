@@ -307,7 +307,7 @@ def gates(pre: Float[Array, "*shape"], gamma: Slope) -> Float[Array, "*shape"]:
     The leaky ReLU itself is ``pre * gates(pre, gamma)``.
     """
     pre = arguments.real("pre", pre)
-    arguments.scalar("gamma", gamma, low=0.0, high=1.0)
+    gamma = arguments.scalar("gamma", gamma, low=0.0, high=1.0)
     return jnp.where(pre > 0, jnp.ones_like(pre), jnp.asarray(gamma, pre.dtype))
 
 
@@ -378,7 +378,7 @@ def even_width(value: Any) -> int:
 
 def slope(gamma: Any, like: Array, *, linear: bool = False) -> Array:
     """The slope in the dtype of an array: in (0, 1), or 1 where a linear network is meant too."""
-    arguments.scalar("gamma", gamma, low=0.0, high=1.0, open_low=True, open_high=not linear)
+    gamma = arguments.scalar("gamma", gamma, low=0.0, high=1.0, open_low=True, open_high=not linear)
     return jnp.asarray(gamma, like.dtype)
 
 
@@ -391,7 +391,7 @@ def _gram(gram: Any) -> Array:
             "gram must be float64: margins are good to 1e-5 only in float32; "
             "turn on jax_enable_x64."
         )
-    return arguments.solvable("gram", gram)
+    return gram
 
 
 def _gram_and_labels(gram: Any, y: Any) -> tuple[Array, Array]:

@@ -69,7 +69,7 @@ def decompose(
     targets = arguments.labels("targets", targets, length=n).astype(base.dtype)
     lam_adv = arguments.vector("lam_adv", lam_adv, length=n)
     direction = arguments.vector("direction", direction, length=d)
-    arguments.scalar("eps", eps, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     if not arguments.holds(lambda known: jnp.sum(known) != 0, lam_adv):
         raise ValueError("lam_adv must not sum to 0.")
     normal = (lam_adv * targets) @ base / jnp.sum(lam_adv)
@@ -135,7 +135,7 @@ def feature_floor(
     """
     z = arguments.matrix("z", z)
     unit_normal = arguments.vector("unit_normal", unit_normal, length=z.shape[1])
-    arguments.scalar("eps", eps, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     n_adv = arguments.integer("n_adv", n_adv)
     lo = arguments.shaped("lo", lo, ())
     return jnp.asarray(eps, z.dtype) * n_adv * lo * jnp.abs(z @ unit_normal)
@@ -209,8 +209,8 @@ def noise_bounds(
     """
     z = arguments.matrix("z", z)
     n_adv = arguments.integer("n_adv", n_adv)
-    arguments.scalar("scale", scale, low=0.0, open_low=True)
-    arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
+    scale = arguments.scalar("scale", scale, low=0.0, open_low=True)
+    delta = arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     reach = jnp.asarray(scale, z.dtype) * jnp.linalg.norm(z, axis=1)
     delta = jnp.asarray(delta, z.dtype)
     signed = reach * jnp.sqrt(2 * n_adv * jnp.log(4 / delta))
@@ -262,7 +262,7 @@ def predicted_accuracy(
     """
     for name, value in (("d", d), ("n", n), ("n_adv", n_adv), ("var", var)):
         arguments.scalar(name, value, low=0.0, open_low=True)
-    arguments.scalar("eps", eps, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     d, n, n_adv, eps, var = (jnp.asarray(value, float) for value in (d, n, n_adv, eps, var))
     # Multiplied by eps, so that eps = 0 needs no limit.
     share = eps / jnp.sqrt(eps**2 + var * d / n_adv)

@@ -32,7 +32,7 @@ def orthonormal_rows(raw: Float[Array, "n d"]) -> Float[Array, "n d"]:
     Raises:
       ValueError: for more rows than columns.
     """
-    raw = arguments.solvable("raw", arguments.matrix("raw", raw))
+    raw = arguments.matrix("raw", raw)
     if raw.shape[0] > raw.shape[1]:
         raise ValueError(f"raw must have at most as many rows as columns; got shape {raw.shape}.")
     q, r = jnp.linalg.qr(raw.T)
@@ -47,7 +47,7 @@ def rows_with_gram(raw: Float[Array, "n d"], gram: Float[Array, "n n"]) -> Float
     """
     raw = arguments.matrix("raw", raw)
     n = raw.shape[0]
-    gram = arguments.solvable("gram", arguments.matrix("gram", gram, rows=n, columns=n))
+    gram = arguments.matrix("gram", gram, rows=n, columns=n)
     factor = jnp.linalg.cholesky(gram)
     if not arguments.holds(jnp.isfinite, factor):
         raise ValueError("gram must be positive definite; its Cholesky factorisation fails.")
@@ -68,7 +68,7 @@ def signed_gram(
     n = signs.shape[0]
     upper = jnp.triu(arguments.matrix("signs", signs, rows=n, columns=n), 1)
     radii = _radii(radii, n, signs.dtype)
-    arguments.scalar("rho", rho)
+    rho = arguments.scalar("rho", rho)
     cosines = jnp.eye(n, dtype=signs.dtype) + rho * (upper + upper.T)
     return radii[:, None] * radii[None, :] * cosines
 
@@ -106,7 +106,7 @@ def near_orthogonal(
       ValueError: for rho outside its range, too few dimensions, or radii that are not positive.
     """
     n, d = _check_room(n, d)
-    arguments.scalar("rho", rho, low=0.0, high=1 / max(n - 1, 1), open_high=True)
+    rho = arguments.scalar("rho", rho, low=0.0, high=1 / max(n - 1, 1), open_high=True)
     raw = jax.random.normal(arguments.key("key", key), (n, d + n))
     signs = jnp.where(raw[:, d:] < 0, -1.0, 1.0)
     return rows_with_gram(raw[:, :d], signed_gram(signs, rho, radii))

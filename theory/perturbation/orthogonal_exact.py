@@ -86,9 +86,9 @@ def flipped_orthogonal(tau: Scalar, n: int, r: Scalar, gamma: Scalar) -> Flipped
 
     Source: [derived] A3.
     """
-    arguments.scalar("tau", tau, low=0.0)
+    tau = arguments.scalar("tau", tau, low=0.0)
     n = _even("n", n)
-    arguments.scalar("r", r, low=0.0, open_low=True)
+    r = arguments.scalar("r", r, low=0.0, open_low=True)
     tau, r, gamma = jnp.asarray(tau, float), jnp.asarray(r, float), _slope(gamma)
     rank_one = tau * (tau - 2)
     return FlippedOrthogonal(
@@ -122,9 +122,9 @@ def orthogonal_noise_limit(
 
     Source: [derived] A4.
     """
-    arguments.scalar("eps", eps, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     n_adv = _even("n_adv", n_adv)
-    arguments.scalar("r_base", r_base, low=0.0, open_low=True)
+    r_base = arguments.scalar("r_base", r_base, low=0.0, open_low=True)
     eps, r_base, gamma = jnp.asarray(eps, float), jnp.asarray(r_base, float), _slope(gamma)
     angle = jnp.arctan2(r_base, eps * jnp.sqrt(float(n_adv)))
     return OrthogonalNoise(
@@ -159,8 +159,8 @@ def targeted_gram(
     y = arguments.labels("y", y)
     n = y.shape[0]
     targets = arguments.labels("targets", targets, length=n).astype(y.dtype)
-    arguments.scalar("tau", tau, low=0.0)
-    arguments.scalar("r", r, low=0.0, open_low=True)
+    tau = arguments.scalar("tau", tau, low=0.0)
+    r = arguments.scalar("r", r, low=0.0, open_low=True)
     tau = jnp.asarray(tau, y.dtype)
     # (1 + tau s_n)(1 + tau s_k) - 1 is the bracket.
     scaled = y + tau * targets
@@ -218,5 +218,5 @@ def _even(name: str, value: Any) -> int:
 
 
 def _slope(gamma: Any) -> Array:
-    arguments.scalar("gamma", gamma, low=0.0, high=1.0, open_low=True, open_high=True)
+    gamma = arguments.scalar("gamma", gamma, low=0.0, high=1.0, open_low=True, open_high=True)
     return jnp.asarray(gamma, float)

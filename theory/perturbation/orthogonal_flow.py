@@ -84,7 +84,7 @@ def normalized_flow(
     h0 = arguments.matrix("h0", h0)
     m, n = h0.shape
     gram = arguments.matrix("gram", gram, rows=n, columns=n)
-    arguments.scalar("eta", eta, low=0.0, open_low=True)
+    eta = arguments.scalar("eta", eta, low=0.0, open_low=True)
     steps = arguments.integer("steps", steps, low=0)
     y, a, gamma = _network(h0, y, a, gamma, loss)
     rate = jnp.asarray(eta, h0.dtype)
@@ -143,7 +143,7 @@ def locked_flow(
     q0 = arguments.vector("q0", q0)
     n = q0.shape[0]
     half = arguments.matrix("matrix", matrix, rows=n, columns=n).astype(q0.dtype) / 2
-    arguments.scalar("eta", eta, low=0.0, open_low=True)
+    eta = arguments.scalar("eta", eta, low=0.0, open_low=True)
     arguments.choice("loss", loss, LOSSES)
     steps = arguments.integer("steps", steps, low=0)
     rate = jnp.asarray(eta, q0.dtype)

@@ -42,7 +42,7 @@ def perturb(
     base = arguments.matrix("base", base)
     targets = arguments.labels("targets", targets, length=base.shape[0]).astype(base.dtype)
     direction = arguments.vector("direction", direction, length=base.shape[1])
-    arguments.scalar("eps", eps, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     return base + jnp.asarray(eps, base.dtype) * targets[:, None] * direction[None, :]
 
 
@@ -77,8 +77,8 @@ def perturbed_gram(
     arguments.matrix("gram_base", gram_base, columns=n)
     base_dot_dir = arguments.vector("base_dot_dir", base_dot_dir, length=n)
     targets = arguments.labels("targets", targets, length=n).astype(gram_base.dtype)
-    arguments.scalar("dir_sqnorm", dir_sqnorm, low=0.0)
-    arguments.scalar("eps", eps, low=0.0)
+    dir_sqnorm = arguments.scalar("dir_sqnorm", dir_sqnorm, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     eps = jnp.asarray(eps, gram_base.dtype)
     half = eps * base_dot_dir + eps**2 * jnp.asarray(dir_sqnorm, gram_base.dtype) * targets / 2
     change = half[:, None] * targets[None, :]
@@ -122,16 +122,16 @@ def perturbed_multipliers(
 
     Source: [derived].
     """
-    gram_base = arguments.solvable("gram_base", arguments.matrix("gram_base", gram_base))
+    gram_base = arguments.matrix("gram_base", gram_base)
     n = gram_base.shape[0]
     arguments.matrix("gram_base", gram_base, columns=n)
     targets = arguments.labels("targets", targets, length=n)
     factor = orthogonal.margin_factor(gram_base, targets, gamma)
     c = arguments.vector("base_dot_dir", base_dot_dir, length=n).astype(factor.dtype)
     t = targets.astype(factor.dtype)
-    arguments.number("eps", eps, low=0.0)
+    eps = arguments.number("eps", eps, low=0.0)
     eps = arguments.vector("eps", eps).astype(factor.dtype)
-    arguments.scalar("dir_sqnorm", dir_sqnorm, low=0.0)
+    dir_sqnorm = arguments.scalar("dir_sqnorm", dir_sqnorm, low=0.0)
     gamma = jnp.asarray(gamma, factor.dtype)
     columns = jnp.stack([c, t, t * c, jnp.ones_like(c)], axis=1)
     solved = jax.scipy.linalg.cho_solve((factor, True), columns)

@@ -78,7 +78,7 @@ def perturbations(
     Raises:
       ValueError: for eps < 0, labels other than -1 and +1, or (outside ``jit``) a zero gradient.
     """
-    arguments.scalar("eps", eps, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     x = arguments.matrix("x", x)
     targets = arguments.labels("targets", targets, length=x.shape[0]).astype(x.dtype)
     unit = geometry.unit_rows(networks.input_gradient(p, x, gamma), zero=zero)
@@ -295,7 +295,7 @@ def even_odd_split(
     Returns:
       (e, o), each of shape ``(n, k)``.
     """
-    arguments.scalar("eps", eps, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     base = arguments.matrix("base", base)
     u = arguments.matrix("u", u, rows=base.shape[0], columns=base.shape[1])
     step = jnp.asarray(eps, base.dtype) * u
@@ -338,9 +338,9 @@ def threshold_agreement(
     Source: [derived], B4.
     """
     d = arguments.integer("d", d)
-    arguments.scalar("mu", mu)
-    arguments.scalar("eps", eps, low=0.0)
-    arguments.scalar("ybar", ybar)
+    mu = arguments.scalar("mu", mu)
+    eps = arguments.scalar("eps", eps, low=0.0)
+    ybar = arguments.scalar("ybar", ybar)
     kappa = jnp.asarray(mu) * d**0.5
     offset = jnp.abs(jnp.asarray(ybar)) / jnp.asarray(eps)
     cdf = jax.scipy.stats.norm.cdf

@@ -33,7 +33,7 @@ def width_radius(m: int, pairs: int, delta: float | Float[Array, ""]) -> Float[A
       delta: failure probability in (0, 1).
     """
     m, pairs = arguments.integer("m", m), arguments.integer("pairs", pairs)
-    arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
+    delta = arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     u = jnp.log(2 * pairs / jnp.asarray(delta))
     return jnp.sqrt(4.5 * u / m) + 2 * u / m
 
@@ -60,8 +60,8 @@ def flip_mass(
       tau: effective time, non-negative.
       B: :func:`mean_norm` of the training samples.
     """
-    arguments.scalar("tau", tau, low=0.0)
-    arguments.scalar("B", B)
+    tau = arguments.scalar("tau", tau, low=0.0)
+    B = arguments.scalar("B", B)
     p = networks.checked("p", p)
     x = arguments.matrix("x", x)
     pre = networks.preactivations(p, x)
@@ -82,8 +82,8 @@ def expected_flip_mass(
     Arguments as in :func:`flip_mass`; m is the width.
     """
     x = arguments.matrix("x", x)
-    arguments.scalar("tau", tau, low=0.0)
-    arguments.scalar("B", B)
+    tau = arguments.scalar("tau", tau, low=0.0)
+    B = arguments.scalar("B", B)
     m = arguments.integer("m", m)
     return 4 / jnp.pi * tau * B * _lengths(x) / (kernels.aug_norm(x) * float(m) ** 0.5)
 
@@ -229,7 +229,7 @@ def label_noise_radius(
     """
     e = arguments.matrix("e", e)
     n, points = e.shape
-    arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
+    delta = arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     log = jnp.log(2 * points / jnp.asarray(delta, e.dtype))
     if not balanced:
         return jnp.sqrt(2 * log * jnp.sum(e**2, axis=0)) / n
@@ -248,7 +248,7 @@ def initial_output_radius(
     at all k points at once with probability at least :math:`1-\delta`.
     """
     z = arguments.matrix("z", z)
-    arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
+    delta = arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     log = jnp.log(2 * z.shape[0] / jnp.asarray(delta, z.dtype))
     return kernels.aug_norm(z) * jnp.sqrt((1 + arguments.slope(gamma) ** 2) * log)
 
@@ -302,8 +302,8 @@ def agreement_certificate(
       extra_f: finite-width radii of f in units of F.
       extra_g: finite-width radii of g in units of M.
     """
-    arguments.scalar("tau_f", tau_f, low=0.0, open_low=True)
-    arguments.scalar("tau_g", tau_g, low=0.0, open_low=True)
+    tau_f = arguments.scalar("tau_f", tau_f, low=0.0, open_low=True)
+    tau_g = arguments.scalar("tau_g", tau_g, low=0.0, open_low=True)
     F = arguments.shaped("F", F, (None,))
     f0, M, g0, radius = (
         arguments.shaped(name, value, F.shape)

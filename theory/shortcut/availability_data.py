@@ -102,15 +102,16 @@ def embed(
 
     Source: [paper].
     """
+    room = max(_UNIT_TOLERANCE, 8 * arguments.rounding(w))
     z, w = arguments.matrix("z", z, columns=2), arguments.matrix("w", w, columns=2)
     alpha = availability.amplification(alpha)
     lengths = jnp.linalg.norm(w, axis=0)
-    if not arguments.holds(lambda length: jnp.abs(length - 1) <= _UNIT_TOLERANCE, lengths):
+    if not arguments.holds(lambda length: jnp.abs(length - 1) <= room, lengths):
         raise ValueError(f"w must have columns of length 1; got lengths {lengths.tolist()}.")
     if np.shape(nesting) != (2,):
         raise ValueError(f"nesting must hold two numbers of layers; got {nesting!r}.")
     layers = [arguments.integer("nesting", number, low=0) for number in nesting]
-    arguments.scalar("gain", gain, low=0.0, open_low=True)
+    gain = arguments.scalar("gain", gain, low=0.0, open_low=True)
     if key is not None:
         key = arguments.key("key", key)
     elif any(layers):
@@ -180,7 +181,7 @@ def lda_fit(
 
     Source: [paper], reference classifier.
     """
-    x = arguments.solvable("x", arguments.matrix("x", x))
+    x = arguments.matrix("x", x)
     y = arguments.labels("y", y, length=x.shape[0]).astype(x.dtype)
     of_class = jnp.stack([y > 0, y < 0]).astype(x.dtype)
     sizes = jnp.sum(of_class, axis=1)

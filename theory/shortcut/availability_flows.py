@@ -64,7 +64,7 @@ def ntk(
       ValueError: for an unknown kind, a depth that it does not have, shapes that do not match.
     """
     arguments.choice("kind", kind, KINDS)
-    arguments.scalar("beta", beta, low=0.0)
+    beta = arguments.scalar("beta", beta, low=0.0)
     if arguments.integer("depth", depth) > 1 and kind in ("erf", "tanh"):
         raise ValueError(
             f"depth must be 1 for kind {kind!r}; got {depth} "
@@ -133,13 +133,13 @@ def linear_flow(
 
     Source: [derived] Theorem A1.
     """
-    rho = arguments.solvable("rho", arguments.vector("rho", rho, length=2))
+    rho = arguments.vector("rho", rho, length=2)
     moment = second_moment(alpha, rho, sigma)
     mu = availability.mu_from_rho(rho)
     alpha = availability.amplification(alpha).astype(mu.dtype)
     if not arguments.holds(lambda t: t >= 0, arguments.shaped("t", t, ())):
         raise ValueError(f"t must be a non-negative scalar, possibly infinite; got {t}.")
-    arguments.scalar("ridge", ridge, low=0.0)
+    ridge = arguments.scalar("ridge", ridge, low=0.0)
     if not arguments.holds(lambda t, ridge: (ridge == 0) | jnp.isinf(t), t, ridge):
         raise ValueError(f"ridge must be 0 at a finite time; got ridge {ridge} at t {t}.")
     values, vectors = jnp.linalg.eigh(moment)
@@ -193,7 +193,7 @@ def population_flow(
     arguments.number("taus", taus, low=0.0, open_low=True)
     arguments.integer("n_quad", n_quad)
     arguments.integer("n_probe", n_probe)
-    rho = arguments.solvable("rho", arguments.vector("rho", rho, length=2))
+    rho = arguments.vector("rho", rho, length=2)
     mu = availability.mu_from_rho(rho)
     alpha = availability.amplification(alpha).astype(mu.dtype)
     nodes, weights = availability_data.quadrature(mu, sigma, n_quad)
@@ -252,7 +252,7 @@ def kernel_flow(
       ValueError: for a K that is not symmetric to 1e-10 of its largest entry, shapes that do not
         fit, or a negative time.
     """
-    k = arguments.solvable("k", arguments.matrix("k", k))
+    k = arguments.matrix("k", k)
     arguments.matrix("k", k, rows=k.shape[1])
     if not arguments.holds(
         lambda k: jnp.max(jnp.abs(k - k.T)) <= _SYMMETRY * jnp.max(jnp.abs(k)), k
@@ -263,7 +263,7 @@ def kernel_flow(
     times = arguments.real("times", times).astype(k.dtype)
     if times.ndim != 1 or not arguments.holds(lambda known: known >= 0, times):
         raise ValueError(f"times must be a vector of non-negative times; got {times!r:.80}.")
-    arguments.scalar("rcond", rcond, low=0.0)
+    rcond = arguments.scalar("rcond", rcond, low=0.0)
     values, vectors = jnp.linalg.eigh(k)
     kept = values > rcond * values[-1]
     last = jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)

@@ -97,7 +97,7 @@ def mixture_linear_spectrum(
     Source: [derived] Theorem D1.
     """
     centres, pi = _clusters(pi, centres)
-    arguments.number("s2", s2, low=0.0)
+    s2 = arguments.number("s2", s2, low=0.0)
     spread = jnp.asarray(s2, centres.dtype)
     if spread.shape not in ((), pi.shape):
         raise ValueError(f"s2 must be a number or of shape {pi.shape}; got {spread.shape}.")
@@ -133,9 +133,10 @@ def centre_spectrum(
 
 
 def _clusters(pi: Array, centres: Array) -> tuple[Array, Array]:
-    centres = arguments.solvable("centres", arguments.matrix("centres", centres))
+    room = max(_TOTAL, 8 * arguments.rounding(pi))
+    centres = arguments.matrix("centres", centres)
     pi = arguments.vector("pi", pi, length=centres.shape[0])
     arguments.number("pi", pi, low=0.0)
-    if not arguments.holds(lambda pi: jnp.abs(jnp.sum(pi) - 1) <= _TOTAL, pi):
+    if not arguments.holds(lambda pi: jnp.abs(jnp.sum(pi) - 1) <= room, pi):
         raise ValueError(f"pi must sum to 1; got {float(jnp.sum(pi))}.")
     return centres, pi.astype(centres.dtype)

@@ -166,9 +166,9 @@ def wilson_interval(
 
     Source: Wilson (1927).
     """
-    arguments.scalar("level", level, low=0.0, high=1.0, open_low=True, open_high=True)
+    level = arguments.scalar("level", level, low=0.0, high=1.0, open_low=True, open_high=True)
     n = np.asarray(arguments.number("trials", trials, low=1.0), float)
-    arguments.number("successes", successes, low=0.0, high=float(np.min(n)))
+    successes = arguments.number("successes", successes, low=0.0, high=float(np.min(n)))
     share = np.asarray(successes, float) / n
     z = stats.norm.ppf((1 + level) / 2)
     middle = share + z**2 / (2 * n)

@@ -22,7 +22,7 @@ def unit_directions(key: Key[Array, ""], number: int, like: Float[Array, "p"]) -
     Args:
       key: random key.
       number: of directions, at least 1.
-      like: a vector of their length and dtype.
+      like: a vector of their length and dtype; float32 for shorter floats.
 
     Returns:
       Rows of norm 1, shape ``(number, p)``.
@@ -47,7 +47,7 @@ def flatness(
     changing the function, so that it should be shown against :math:`r / |\theta|` too.
 
     Args:
-      loss: ``(p,) -> ()``.
+      loss: ``(p,) -> ()``; called in float32 where params are shorter floats.
       params: theta, all parameters as one vector.
       key: of the directions, which all radii share.
       radii: shape ``(r,)``, each at least 0.

@@ -212,7 +212,7 @@ def _ranking(x: Array, g: Array, k: Any) -> tuple[Array, Array]:
     x, g = arguments.pair(x, g, ("x", "g"))
     if x.shape != g.shape:
         raise ValueError(f"g must have the shape of x, {x.shape}; got {g.shape}.")
-    arguments.scalar("k", k, low=0.0, high=1.0, open_low=True)
+    k = arguments.scalar("k", k, low=0.0, high=1.0, open_low=True)
     order = jnp.argsort(-jnp.abs(g), axis=1, stable=True)
     count = jnp.maximum(1, jnp.round(k * x.shape[1])).astype(int)
     return jnp.argsort(order, axis=1), count

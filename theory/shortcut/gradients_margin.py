@@ -48,7 +48,7 @@ def block_points(
     Source: [derived], spec C.2.
     """
     m, null = arguments.integer("m", m), arguments.integer("null", null, low=0)
-    arguments.scalar("noise", noise, low=0.0)
+    noise = arguments.scalar("noise", noise, low=0.0)
     j = jnp.tile(jnp.arange(m), 2)
     y = jnp.repeat(jnp.array([1.0, -1.0]), m)
     signal = y[:, None] * jnp.eye(m)[j]
@@ -162,8 +162,8 @@ def affine_robust_margin(
     Source: [derived] Theorem C2 (i).
     """
     v = arguments.vector("v", v)
-    arguments.scalar("c", c)
-    arguments.scalar("eps", eps, low=0.0)
+    c = arguments.scalar("c", c)
+    eps = arguments.scalar("eps", eps, low=0.0)
     return jnp.min(v) - jnp.abs(c) - eps * jnp.sum(jnp.abs(v))
 
 
@@ -184,7 +184,7 @@ def robust_network(m: int, eps: float | Float[Array, ""]) -> TwoLayer:
     Source: [derived] Theorem C2 (ii).
     """
     m = arguments.integer("m", m)
-    arguments.scalar("eps", eps, low=0.0)
+    eps = arguments.scalar("eps", eps, low=0.0)
     sign = jnp.repeat(jnp.array([1.0, -1.0]), m)
     rows = jnp.concatenate([jnp.eye(m), -jnp.eye(m)])
     return TwoLayer(w=rows, b=jnp.full(2 * m, -1.0) * eps, a=sign)

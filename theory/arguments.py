@@ -111,8 +111,8 @@ def pair(x: Any, z: Any, names: tuple[str, str] = ("x", "z")) -> tuple[Array, Ar
 
 def alike(*arrays: Array) -> tuple[Array, ...]:
     """Floating arrays of different dtypes in the widest of them."""
-    widest = max((array.dtype for array in arrays), key=lambda dtype: jnp.finfo(dtype).bits)
-    return tuple(array.astype(widest) for array in arrays)
+    dtype = wider(*(array.dtype for array in arrays))
+    return tuple(array.astype(dtype) for array in arrays)
 
 
 def vector(name: str, value: Any, *, length: int | None = None) -> Array:

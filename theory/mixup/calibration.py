@@ -234,7 +234,7 @@ def _logits_and_target(logits: Any, target: Any, name: str = "target") -> tuple[
         target = class_labels(name, target, number=k, length=n)
         return logits, jax.nn.one_hot(target, k, dtype=logits.dtype)
     probs = arguments.matrix(name, target, rows=n, columns=k)
-    # A sum is as good as the rounding of the shortest dtype, that in which the target came included.
+    # A sum is as good as the shortest dtype, that in which the target came included.
     room = max(1e-10, 8 * arguments.rounding(target, probs, logits))
     if not arguments.holds(
         lambda known: (known >= 0) & (jnp.abs(jnp.sum(known, axis=1, keepdims=True) - 1) <= room),

@@ -1,26 +1,25 @@
 r"""Targeted projected gradient descent in an L2, Linf or L0 budget, as one loop.
 
 Every step uses the direction of the gradient alone, and the best point is found by comparison, so
-that an objective and an increasing function of it give the same attack. Pass the one that keeps its
-resolution: the margin instead of its exponential loss, :func:`logit_gap` instead of cross-entropy.
+that an objective and an increasing function of it give the same attack, whatever their scale. Pass
+the one that keeps its resolution: the margin instead of its exponential loss, :func:`logit_gap`
+instead of cross-entropy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from sims import attack_arguments, attack_steps
 from theory import arguments
 
-NORMS = ("l2", "linf", "l0")
-LINF_STYLES = ("rescale", "sign")
-
-# The published attacks: step as a share of eps, step on L0's coordinates, floors of divisions.
-_STEP_SHARE, _L0_STEP, _GRADIENT_FLOOR, _NORM_FLOOR = 0.2, 0.3, 1e-12, 1e-7
+NORMS, LINF_STYLES = attack_arguments.NORMS, attack_arguments.LINF_STYLES
 
 
 def pgd(
@@ -33,13 +32,15 @@ def pgd(
     low: Any = -jnp.inf,
     high: Any = jnp.inf,
     linf_style: str = "rescale",
+    skip_bound: bool = True,
+    random_start: Array | None = None,
+    restarts: int = 1,
 ) -> tuple[Array, Array]:
     r"""The points with the smallest objective on a projected descent from x.
 
-    The descent starts at x itself; the objective is evaluated ``steps + 1`` times, and per sample
-    the first point with the smallest value is returned, x itself if nothing was better. With g the
-    gradient of a sample, :math:`\delta` its perturbation, each step is followed by a clamp to
-    ``[low, high]``:
+    Per sample the first point with the smallest objective is returned, x itself if nothing was
+    better. With g the gradient of a sample, :math:`\delta` its perturbation, each step is followed
+    by a clamp to ``[low, high]``:
 
     - ``"l2"``: a step of length eps / 5 along -g; if :math:`|\delta|_2` exceeds eps,
       :math:`\delta` is rescaled to it;
@@ -50,82 +51,112 @@ def pgd(
       clip of every coordinate: the textbook's attack;
     - ``"l0"``: the changed coordinates are joined by the unchanged one with the largest
       :math:`|g_i|` (the lowest index of several), and all of them move by
-      :math:`-0.3\, g_i / \max |g_i|`. A coordinate that the clamp moved back counts as unchanged.
-      At most ``steps`` coordinates change; only the clamp limits how far.
+      :math:`-0.3\, g_i / \max |g_i|`, the maximum over those that move. A coordinate that the
+      clamp moved back counts as unchanged. At most ``steps`` coordinates change; only the clamp
+      limits how far.
+
+    A sample whose gradient is 0 does not move. Example, the textbook's attack on a classifier of
+    images in [0, 1], the best of five random starts::
+
+        moved, gap = attacks.pgd(
+            lambda x: -attacks.logit_gap(logits(params, x), y), x, norm="linf", linf_style="sign",
+            eps=8 / 255, steps=40, low=0.0, high=1.0, random_start=key, restarts=5)
 
     Args:
-      objective: maps points of the shape of x to one value each, shape ``(n,)``, independently.
+      objective: maps points of the shape and dtype of x to one value each, shape ``(n,)``,
+        independently. Without random starts it is evaluated ``steps + 1`` times, else
+        ``1 + restarts (steps + 1)`` times.
       x: clean points in ``[low, high]``, shape ``(n, ...)``.
       norm: one of :data:`NORMS`; or an index into it, which may be traced, so that one program
         serves all three (eps must then be given, and goes unused for ``"l0"``).
       steps: number of steps, 100 in the published L2 and Linf attacks; may be traced.
-      eps: radius for ``"l2"`` and ``"linf"``; may be traced. None for ``"l0"``.
-      low: smallest value of a coordinate; may be traced.
-      high: largest value of a coordinate.
+      eps: radius for ``"l2"`` and ``"linf"``, or one for each sample, shape ``(n,)``; may be
+        traced. None for ``"l0"``.
+      low: smallest value of a coordinate, or of each, of a shape that broadcasts to that of x; may
+        be traced. Rounded to the dtype of x.
+      high: largest value of a coordinate, likewise.
       linf_style: one of :data:`LINF_STYLES`.
+      skip_bound: under ``"l0"``, leave out coordinates at a bound which a step would lead out of
+        the box. False is the published rule [code], which chooses such a coordinate again at
+        every step, and then stands still.
+      random_start: a key: descents start at random points within both the budget and the box, and
+        not at x. Points are uniform in the ball of radius eps, then clamped. Not for ``"l0"``,
+        which has no ball (by index it starts at x).
+      restarts: number of random starts, of which the best result counts; static.
 
     Returns:
-      The attacked points, of the shape of x, and the objective there, shape ``(n,)``.
+      The attacked points, of the shape and dtype of x, and the objective there, shape ``(n,)``, in
+      its own dtype. Computed in float32 where x is shorter; the budget then holds up to the
+      rounding of x. A point at which the objective is NaN is never better.
 
     Raises:
-      ValueError: for an unknown norm or style, steps below 0, eps negative, missing or, for
-        ``"l0"``, given, and low not below high.
+      ValueError: for an unknown norm or style, steps below 0, eps negative, missing, of another
+        shape or, for ``"l0"``, given, low not below high, points outside of the box, values of the
+        objective that are not ``(n,)``, random starts of ``"l0"``, and restarts without them. What
+        is traced is not checked; an index beyond the norms is then the nearest.
 
-    Source: [code]; ``"sign"`` is the common form of the attack.
+    Source: [code]; ``"sign"``, ``skip_bound`` and random starts are common forms of the attack.
     """
-    arguments.choice("linf_style", linf_style, LINF_STYLES)
-    if arguments.is_known(steps):
-        arguments.integer("steps", steps, low=0)
-    if isinstance(norm, str):
-        arguments.choice("norm", norm, NORMS)
-    else:
-        arguments.integers("norm", norm, shape=())
-    if (eps is None) != (isinstance(norm, str) and norm == "l0"):
-        raise ValueError(f"eps must be a radius for l2 and linf, None for l0; got {eps} ({norm}).")
-    if eps is not None:
-        arguments.scalar("eps", eps, low=0.0)
-    if not arguments.holds(lambda low, high: low < high, low, high):
-        raise ValueError(f"low must be below high; got {low} and {high}.")
-    x = arguments.array("x", x)
+    attack_arguments.check_options(norm, steps, eps, linf_style, random_start, restarts)
+    dtype, x = jnp.asarray(x).dtype, arguments.array("x", x)
     if x.ndim < 1 or x.size == 0:
         raise ValueError(f"x must hold at least one point; got shape {x.shape}.")
+    # Integers have become floats. Of short floats none but the objective sees the short form.
+    dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else x.dtype
+    x = x.astype(arguments.wider(dtype))
     clean = x.reshape(x.shape[0], -1)
+    low, high = attack_arguments.box(x, low, high, dtype)
+    radius = attack_arguments.radius(eps, clean)
 
-    def total(rows: Array) -> tuple[Array, Array]:
-        values = objective(rows.reshape(x.shape))
+    def evaluate(rows: Array) -> tuple[Array, Array]:
+        values = objective(rows.astype(dtype).reshape(x.shape))
         return jnp.sum(values), values
 
     def l2(rows: Array, gradient: Array) -> Array:
-        return _norm_step(rows, clean, gradient, eps, 2)
+        return attack_steps.rescaled(rows, clean, gradient, radius, 2)
 
     def linf(rows: Array, gradient: Array) -> Array:
         if linf_style == "rescale":
-            return _norm_step(rows, clean, gradient, eps, jnp.inf)
-        moved = rows - clean - _STEP_SHARE * eps * jnp.sign(gradient)
-        return clean + jnp.clip(moved, -eps, eps)
+            return attack_steps.rescaled(rows, clean, gradient, radius, jnp.inf)
+        return attack_steps.signed(rows, clean, gradient, radius)
 
     def l0(rows: Array, gradient: Array) -> Array:
-        return _l0_step(rows, clean, gradient)
-
-    moves = (l2, linf, l0)
+        if skip_bound:
+            leaving = attack_steps.leaving(rows, gradient, low, high)
+            gradient = jnp.where(leaving, 0, gradient)
+        return attack_steps.one_more(rows, clean, gradient)
 
     def step(_: Any, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         rows, best, best_value = carry
-        gradient, values = jax.grad(total, has_aux=True)(rows)
-        better = values < best_value
+        gradient, values = jax.grad(evaluate, has_aux=True)(rows)
+        better = (values < best_value) | (jnp.isnan(best_value) & ~jnp.isnan(values))
         best = jnp.where(better[:, None], rows, best)
         best_value = jnp.where(better, values, best_value)
-        if isinstance(norm, str):
-            rows = moves[NORMS.index(norm)](rows, gradient)
-        else:
-            rows = jax.lax.switch(norm, moves, rows, gradient)
+        rows = _chosen(norm, (l2, linf, l0), rows, gradient)
         return jnp.clip(rows, low, high), best, best_value
 
-    # One step more than asked for: its move is thrown away, and the evaluation before it is the
-    # last. A separate evaluation would be compiled on top of the gradient's.
-    start = (clean, clean, jnp.full(x.shape[0], jnp.inf, x.dtype))
-    _, best, best_value = jax.lax.fori_loop(0, steps + 1, step, start)
-    return best.reshape(x.shape), best_value
+    def descend(start: Array, best: Array, best_value: Array) -> tuple[Array, Array]:
+        # One step more than asked for: its move is thrown away, and the evaluation before it is the
+        # last. A separate evaluation would be compiled on top of the gradient's.
+        return jax.lax.fori_loop(0, steps + 1, step, (start, best, best_value))[1:]
+
+    def restart(best: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], None]:
+        starts = [
+            lambda: attack_steps.in_ball(key, clean, radius),
+            lambda: attack_steps.in_cube(key, clean, radius),
+            lambda: clean,
+        ]
+        return descend(jnp.clip(_chosen(norm, starts), low, high), *best), None
+
+    kind = attack_arguments.values_dtype(objective, x.shape, dtype)
+    if random_start is None:
+        # Of numpy: an eager NaN of JAX would be an error where a user looks for them.
+        unseen: Any = np.full(x.shape[0], np.nan, kind)
+        best, best_value = descend(clean, clean, unseen)
+    else:
+        keys = jax.random.split(random_start, restarts)
+        (best, best_value), _ = jax.lax.scan(restart, (clean, evaluate(clean)[1]), keys)
+    return best.astype(dtype).reshape(x.shape), best_value
 
 
 def logit_gap(logits: Array, targets: Array) -> Array:
@@ -143,30 +174,25 @@ def logit_gap(logits: Array, targets: Array) -> Array:
       -inf where it is the only class.
 
     Raises:
-      ValueError: for shapes that do not fit.
+      ValueError: for shapes that do not fit, and for targets that are no classes (NaN where they
+        are traced).
     """
     logits = arguments.shaped("logits", logits, (None, None))
+    logits = logits.astype(arguments.wider(logits.dtype))
     targets = arguments.integers("targets", targets, shape=logits.shape[:1])
-    is_target = jax.nn.one_hot(targets, logits.shape[1], dtype=bool)
+    classes = logits.shape[1]
+    if not arguments.holds(lambda known: (known >= 0) & (known < classes), targets):
+        low, high = int(jnp.min(targets)), int(jnp.max(targets))
+        raise ValueError(f"targets must be in 0 .. {classes - 1}; got {low} .. {high}.")
+    is_target = jax.nn.one_hot(targets, classes, dtype=bool)
     others = jnp.where(is_target, -jnp.inf, logits)
     target = jnp.sum(jnp.where(is_target, logits, 0), axis=1)
-    return jax.nn.logsumexp(others, axis=1) - target
+    gap = jax.nn.logsumexp(others, axis=1) - target
+    return jnp.where(jnp.any(is_target, axis=1), gap, jnp.nan)
 
 
-def _norm_step(rows: Array, clean: Array, gradient: Array, eps: Any, order: Any) -> Array:
-    """A normalised step, then the perturbation rescaled into the ball."""
-    length = jnp.linalg.norm(gradient, order, axis=1, keepdims=True)
-    step = _STEP_SHARE * eps * gradient / jnp.maximum(length, _GRADIENT_FLOOR)
-    delta = rows - step - clean
-    reached = jnp.linalg.norm(delta, order, axis=1, keepdims=True)
-    return clean + delta * jnp.where(reached > eps, eps / (reached + _NORM_FLOOR), 1)
-
-
-def _l0_step(rows: Array, clean: Array, gradient: Array) -> Array:
-    """One coordinate more, and a step on all that have changed."""
-    changed = rows != clean
-    joining = jnp.argmax(jnp.where(changed, 0, jnp.abs(gradient)), axis=1)
-    moving = changed | jax.nn.one_hot(joining, rows.shape[1], dtype=bool)
-    force = jnp.where(moving, gradient, 0)
-    largest = jnp.max(jnp.abs(force), axis=1, keepdims=True)
-    return rows - _L0_STEP * force / jnp.maximum(largest, _GRADIENT_FLOOR)
+def _chosen(norm: str | Array, branches: Sequence[Callable[..., Array]], *args: Array) -> Array:
+    """The branch of a norm, which may be known while tracing or not."""
+    if isinstance(norm, str):
+        return branches[NORMS.index(norm)](*args)
+    return jax.lax.switch(norm, branches, *args)

@@ -21,7 +21,7 @@ def bowl_gradient(x):
     return -2 * np.sin(2 * x) + 0.3 * (np.roll(x, 1) + np.roll(x, -1))
 
 
-def in_numpy(x, norm, style, eps, low, high):
+def in_numpy(x, norm, style, eps, low, high, skip_bound=True):
     """One sample, written as loops over steps and coordinates."""
     point, best, best_value = x.copy(), x.copy(), np.inf
     for i in range(STEPS + 1):
@@ -32,18 +32,21 @@ def in_numpy(x, norm, style, eps, low, high):
             return best, best_value
         g = bowl_gradient(point)
         if norm == "l0":
+            for j in range(D):
+                if skip_bound and not low < point[j] - 1e-9 * np.sign(g[j]) < high:
+                    g[j] = 0
             changed = [j for j in range(D) if point[j] != x[j]]
             rest = [j for j in range(D) if j not in changed]
             if rest:
                 changed.append(max(rest, key=lambda j, g=g: abs(g[j])))
-            scale = max(max(abs(g[j]) for j in changed), 1e-12)
+            scale = max(abs(g[j]) for j in changed)
             for j in changed:
                 point[j] -= 0.3 * g[j] / scale
         elif style == "sign":
             point = np.clip(point - eps / 5 * np.sign(g), x - eps, x + eps)
         else:
             size = (lambda v: np.sqrt(sum(v**2))) if norm == "l2" else (lambda v: max(abs(v)))
-            point = point - eps / 5 * g / max(size(g), 1e-12)
+            point = point - eps / 5 * g / size(g)
             if size(point - x) > eps:
                 point = x + (point - x) * eps / (size(point - x) + 1e-7)
         point = np.clip(point, low, high)
@@ -54,19 +57,21 @@ def clean():
     return np.random.default_rng(0).uniform(0.0, 1.0, (N, D))
 
 
-def attack(x, norm, style, low=-jnp.inf, high=jnp.inf):
+def attack(x, norm, style, low=-jnp.inf, high=jnp.inf, **options):
+    options = {"steps": STEPS, "eps": EPS[norm], "low": low, "high": high} | options
     return jax.jit(
-        lambda x: attacks.pgd(
-            bowl, x, norm=norm, steps=STEPS, eps=EPS[norm], low=low, high=high, linf_style=style
-        )
+        lambda x: attacks.pgd(bowl, x, norm=norm, linf_style=style, **options),
     )(x)
 
 
-@pytest.mark.parametrize(("norm", "style"), WORDS)
-def test_is_the_loop_over_steps_and_samples(clean, norm, style):
-    found, values = attack(clean, norm, style, 0.0, 1.0)
+@pytest.mark.parametrize(
+    ("norm", "style", "skip_bound"),
+    [*((*words, True) for words in WORDS), ("l0", "rescale", False)],
+)
+def test_is_the_loop_over_steps_and_samples(clean, norm, style, skip_bound):
+    found, values = attack(clean, norm, style, 0.0, 1.0, skip_bound=skip_bound)
     for i in range(N):
-        point, value = in_numpy(clean[i], norm, style, EPS[norm], 0.0, 1.0)
+        point, value = in_numpy(clean[i], norm, style, EPS[norm], 0.0, 1.0, skip_bound)
         np.testing.assert_allclose(found[i], point, atol=1e-12)
         np.testing.assert_allclose(values[i], value, rtol=1e-12)
     # Something is clamped, and something is not.
@@ -137,13 +142,23 @@ def test_no_gradient_is_no_move(norm):
     np.testing.assert_array_equal(found, x)
 
 
-def test_a_coordinate_moved_back_counts_as_unchanged():
-    # Coordinate 0 is at the clamp: it joins, is moved back, and joins again at every step.
-    slope = jnp.array([3.0, 1.0])
-    found, _ = attacks.pgd(
-        lambda x: x @ slope, jnp.array([[0.0, 1.0]]), norm="l0", steps=4, low=0.0, high=1.0
-    )
-    np.testing.assert_array_equal(found, [[0.0, 1.0]])
+def test_coordinates_at_a_bound_are_left_out_of_the_choice():
+    x, slope = jnp.array([[0.0, 0.5, 0.5]]), jnp.array([10.0, 1.0, -2.0])
+
+    def run(steps, **options):
+        return attacks.pgd(
+            lambda x: x @ slope, x, norm="l0", steps=steps, low=0.0, high=1.0, **options
+        )
+
+    # Published: coordinate 0 joins, is moved back, and joins again at every step.
+    found, _ = run(50, skip_bound=False)
+    np.testing.assert_array_equal(found, x)
+    found, _ = run(1)
+    np.testing.assert_allclose(found, [[0.0, 0.5, 0.8]], atol=1e-15)
+    # One that has arrived does not hold up the others either.
+    found, values = run(7)
+    np.testing.assert_allclose(found, [[0.0, 0.0, 1.0]], atol=1e-15)
+    np.testing.assert_allclose(values, [-2.0], atol=1e-15)
 
 
 def test_an_increasing_function_of_the_objective_gives_the_same_attack(clean):
@@ -191,18 +206,17 @@ def test_logit_gap_is_cross_entropy_without_its_underflow():
     np.testing.assert_allclose(slopes[jnp.arange(6), targets], -1, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"norm": "l1"}, "norm must be one of l2, linf, l0; got 'l1'"),
-        ({"linf_style": "clip"}, "linf_style must be one of rescale, sign"),
-        ({"steps": -1}, "steps must be at least 0; got -1"),
-        ({"eps": -0.1}, "eps must be in [0"),
-        ({"eps": None}, "eps must be a radius for l2 and linf, None for l0; got None (l2)"),
-        ({"norm": "l0"}, "eps must be a radius for l2 and linf, None for l0; got 0.5 (l0)"),
-        ({"low": 1.0, "high": 1.0}, "low must be below high; got 1.0 and 1.0"),
-    ],
-)
-def test_arguments_are_checked(changes, words, rejects):
-    with rejects(words):
-        attacks.pgd(bowl, jnp.ones((2, 3)), **{"norm": "l2", "eps": 0.5, "steps": 2, **changes})
+def test_targets_are_classes(rejects):
+    logits = jnp.ones((3, 4))
+    with rejects("targets must be in 0 .. 3; got -1 .. 4."):
+        attacks.logit_gap(logits, jnp.array([0, -1, 4]))
+    gaps = jax.jit(attacks.logit_gap)(logits, jnp.array([0, -1, 4]))
+    np.testing.assert_array_equal(np.isnan(gaps), [False, True, True])
+
+
+def test_gaps_of_short_logits_are_those_of_their_values():
+    logits = (3 * jax.random.normal(jax.random.key(0), (6, 200))).astype(jnp.bfloat16)
+    gaps = attacks.logit_gap(logits, jnp.arange(6))
+    expected = attacks.logit_gap(logits.astype(jnp.float64), jnp.arange(6))
+    assert gaps.dtype == jnp.float32
+    np.testing.assert_allclose(gaps, expected, rtol=1e-6)

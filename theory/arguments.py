@@ -237,7 +237,7 @@ def _numbers(name: str, value: Any) -> Array:
 
 def wider(*dtypes: DTypeLike) -> DTypeLike:
     """The dtype to compute in: float64 if one of these is, else float32."""
-    return jnp.float64 if jnp.float64 in map(jnp.dtype, dtypes) else jnp.float32
+    return jnp.float64 if any(jnp.dtype(each) == jnp.float64 for each in dtypes) else jnp.float32
 
 
 def long(value: Any) -> Any:

@@ -167,6 +167,7 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
             low=-bound,
             high=bound,
             linf_style=config.linf_style,
+            skip_bound=False,
         )
         moved = points - base
         length = jnp.linalg.norm(moved, axis=1)

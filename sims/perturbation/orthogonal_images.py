@@ -227,6 +227,7 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
                 low=0.0,
                 high=1.0,
                 linf_style=config.linf_style,
+                skip_bound=False,
             )[0]
 
         return training.in_batches(attack, config.batch, samples[base], targets[base])

@@ -230,6 +230,7 @@ def _attacked(config: ImagesConfig, net: models.Flat, params: Any, x: Array, y: 
             low=0.0,
             high=1.0,
             linf_style="sign",
+            skip_bound=False,
         )
         return moved
 

@@ -1,0 +1,81 @@
+"""What attacks are given: checks of it, and bounds and radii as rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.typing import DTypeLike
+
+from theory import arguments
+
+NORMS = ("l2", "linf", "l0")
+LINF_STYLES = ("rescale", "sign")
+
+
+def check_options(
+    norm: Any, steps: Any, eps: Any, linf_style: str, random_start: Any, restarts: Any
+) -> None:
+    arguments.choice("linf_style", linf_style, LINF_STYLES)
+    if arguments.is_known(steps):
+        arguments.integer("steps", steps, low=0)
+    if isinstance(norm, str):
+        arguments.choice("norm", norm, NORMS)
+    else:
+        index = arguments.integers("norm", norm, shape=())
+        if not arguments.holds(lambda known: (known >= 0) & (known < len(NORMS)), index):
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, or its index; got {norm}.")
+    if (eps is None) != (isinstance(norm, str) and norm == "l0"):
+        raise ValueError(f"eps must be a radius for l2 and linf, None for l0; got {eps} ({norm}).")
+    if arguments.integer("restarts", restarts) > 1 and random_start is None:
+        raise ValueError(f"restarts must be 1 without a key random_start; got {restarts}.")
+    if random_start is not None:
+        arguments.key("random_start", random_start)
+        if eps is None:
+            raise ValueError("random_start must be None for l0, which has no ball to start in.")
+
+
+def box(x: Array, low: Any, high: Any, dtype: DTypeLike) -> tuple[Array, Array]:
+    """Both bounds of the coordinates of rows, of which x must keep within."""
+    bounds = []
+    for name, value in (("low", low), ("high", high)):
+        # Rounded as x is: else the shorter of two floats of one number could be below the other.
+        bound = arguments.real(name, value).astype(dtype).astype(x.dtype)
+        try:
+            bound = jnp.broadcast_to(bound, x.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} must be a number or of a shape that broadcasts to that of x, {x.shape}; "
+                f"got shape {bound.shape}."
+            ) from error
+        bounds.append(bound)
+    if not arguments.holds(lambda low, high: low < high, *bounds):
+        raise ValueError(f"low must be below high; got {low!s:.80} and {high!s:.80}.")
+    if not arguments.holds(lambda x, low, high: (low <= x) & (x <= high), x, *bounds):
+        raise ValueError(
+            f"x must be in the box from low to high, {low!s:.80} to {high!s:.80}; "
+            f"got values from {jnp.min(x)} to {jnp.max(x)}."
+        )
+    return bounds[0].reshape(x.shape[0], -1), bounds[1].reshape(x.shape[0], -1)
+
+
+def radius(eps: Any, clean: Array) -> Array:
+    """The radius of every row, as a column; 0 for l0, which has none."""
+    n = clean.shape[0]
+    if np.shape(eps) not in ((), (n,)):
+        raise ValueError(f"eps must be a number or of shape ({n},); got shape {np.shape(eps)}.")
+    eps = 0 if eps is None else arguments.number("eps", eps, low=0.0)
+    return jnp.asarray(eps).astype(clean.dtype).reshape(-1, 1)
+
+
+def values_dtype(objective: Any, shape: tuple[int, ...], dtype: DTypeLike) -> DTypeLike:
+    """The dtype of the objective's values, of which there must be one for each point."""
+    values = jax.eval_shape(objective, jax.ShapeDtypeStruct(shape, dtype))
+    if getattr(values, "shape", None) != shape[:1]:
+        raise ValueError(
+            f"objective must give one value for each point, shape {shape[:1]}; got {values!s:.80}."
+        )
+    return values.dtype

@@ -2,21 +2,16 @@
 
 Nothing is downloaded and nothing stands in for missing data: the error says what to install or
 where to point. Files are in the idx format (http://yann.lecun.com/exdb/mnist, optionally gzipped)
-or one ``<name>.npz`` with ``x_train, y_train, x_test, y_test``.
+or one ``<name>.npz`` with ``x_train, y_train, x_test, y_test``, see :mod:`sims.image_files`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import gzip
 import hashlib
-import math
 import os
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,19 +21,14 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
+from sims import image_files
+from sims.image_files import IDX_FILES, NPZ_ARRAYS
 from theory import arguments
 
 # The folder of Debian's package dataset-fashion-mnist, and the checksum of its arrays.
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CHECKSUM = "814790f7e963cb8e6ef269aed0385a65f9179672b3facc69052c6f580481bdb8"
-IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
 DATA_VARIABLE = "TWOLAYER_DATA"
-NPZ_ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 CLASSES = 10
 
 
@@ -138,9 +128,9 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
     if name == "fashion-mnist" and not path:
         folders.insert(1, FASHION_FOLDER)
     for folder in folders:
-        if files := _files(name, folder):
+        if files := image_files.find(name, folder):
             stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files)
-            return _from_files(name, tuple(path.resolve() for path in files), stamps)
+            return _from_files(name, tuple(path.absolute() for path in files), stamps)
     install = "install Debian's dataset-fashion-mnist, or " if name == "fashion-mnist" else ""
     looked = f"; looked in {', '.join(map(str, folders))}" if folders else ""
     raise MissingData(
@@ -212,48 +202,11 @@ def _digits() -> Images:
     )
 
 
-def _files(name: str, folder: Path) -> list[Path]:
-    """The files of a set that are in a folder: one ``.npz``, or up to four idx files."""
-    npz = folder / f"{name}.npz"
-    if npz.is_file():
-        return [npz]
-    choices = ((folder / file, folder / f"{file}.gz") for file in IDX_FILES)
-    return [path for both in choices for path in both if path.is_file()]
-
-
 # Two sets of the size of MNIST take half a gigabyte. The stamps notice files that were replaced.
 @functools.lru_cache(maxsize=2)
 def _from_files(name: str, paths: tuple[Path, ...], stamps: tuple[tuple[int, int], ...]) -> Images:
     folder = paths[0].parent
-    if paths[0].suffix == ".npz":
-        files, arrays = [paths[0]] * 4, _read_npz(paths[0])
-    else:
-        by_name = {path.name.removesuffix(".gz"): path for path in paths}
-        if missing := [file for file in IDX_FILES if file not in by_name]:
-            raise ValueError(f"data {name!r} in {folder} lacks {', '.join(missing)} (or .gz).")
-        files = [by_name[file] for file in IDX_FILES]
-        arrays = [_read_idx(path) for path in files]
-    for i in (0, 2):
-        images, labels = arrays[i : i + 2]
-        if images.ndim < 2 or images.size == 0:
-            raise ValueError(f"{files[i]} must hold images (n, ...); got shape {images.shape}.")
-        if labels.ndim != 1 or labels.dtype.kind not in "iu":
-            raise ValueError(
-                f"{files[i + 1]} must hold a vector of integer labels; "
-                f"got {labels.dtype} of shape {labels.shape}."
-            )
-        if len(images) != len(labels):
-            raise ValueError(
-                f"{files[i + 1]} has {len(labels)} labels for the {len(images)} images of "
-                f"{files[i].name}."
-            )
-        arrays[i] = _unit_pixels(images, files[i])
-    if arrays[0].shape[1:] != arrays[2].shape[1:]:
-        raise ValueError(
-            f"{files[2]} has images of shape {arrays[2].shape[1:]}, "
-            f"but {files[0].name} of shape {arrays[0].shape[1:]}."
-        )
-    loaded = _images(arrays, source=f"{name} in {folder}")
+    loaded = _images(image_files.read(name, paths), source=f"{name} in {folder}")
     # The two sets have files of the same names and sizes, and are easily taken for each other.
     if name in ("mnist", "fashion-mnist") and (name == "mnist") == (
         loaded.checksum == FASHION_CHECKSUM
@@ -277,44 +230,3 @@ def _images(arrays: Sequence[np.ndarray], source: str) -> Images:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return Images(*flat, shape=shape, checksum=digest.hexdigest(), source=source)
-
-
-def _unit_pixels(images: np.ndarray, path: Path) -> np.ndarray:
-    if images.dtype == np.uint8:
-        return images.astype(np.float32) / np.float32(255)
-    if images.dtype.kind == "f" and np.all((images >= 0) & (images <= 1)):
-        return images.astype(np.float32)
-    raise ValueError(
-        f"{path} must hold pixels as uint8, or as floats in [0, 1]; got {images.dtype}"
-        + (" outside of them." if images.dtype.kind == "f" else ".")
-    )
-
-
-def _read_idx(path: Path) -> np.ndarray:
-    """An idx file of unsigned bytes: 0, 0, type, number of axes, big-endian lengths, entries."""
-    try:
-        payload = path.read_bytes()
-        if path.suffix == ".gz":
-            payload = gzip.decompress(payload)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from error
-    if len(payload) < 4 or payload[:3] != b"\x00\x00\x08" or payload[3] not in range(1, 5):
-        raise ValueError(f"{path} is not an idx file of bytes: it starts with {payload[:4]!r}.")
-    start = 4 + 4 * payload[3]
-    if len(payload) < start:
-        raise ValueError(f"{path} must have a header of {start} bytes; got {len(payload)}.")
-    shape = struct.unpack(f">{payload[3]}I", payload[4:start])
-    wanted = start + math.prod(shape)
-    if len(payload) != wanted:
-        raise ValueError(f"{path} must have {wanted} bytes, by its header; got {len(payload)}.")
-    return np.frombuffer(payload, np.uint8, offset=start).reshape(shape)
-
-
-def _read_npz(path: Path) -> list[np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return [archive[name] for name in NPZ_ARRAYS]
-    except KeyError as error:
-        raise ValueError(f"{path} must hold {', '.join(NPZ_ARRAYS)}: {error.args[0]}.") from error
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from error

@@ -147,89 +147,12 @@ def test_an_incomplete_folder_says_what_it_lacks(tmp_path, rejects):
         data.load_images("mnist", tmp_path)
 
 
-@pytest.mark.parametrize("ending", ["", ".gz"])
-@pytest.mark.parametrize("file", data.IDX_FILES)
-@pytest.mark.parametrize("kept", [0, 3, 6, -1])
-def test_truncated_idx_files_are_named(tmp_path, ending, file, kept):
-    path = write_idx(tmp_path, ending=ending) / f"{file}{ending}"
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ValueError, match=path.name):
-        data.load_images("mnist", tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda b: b"\x01" + b[1:], "is not an idx file of bytes"),
-        (lambda b: b[:2] + b"\x0d" + b[3:], "is not an idx file of bytes"),
-        (lambda b: b + b"\x00", "must have 46 bytes, by its header; got 47"),
-        (lambda b: b[:4] + b"\xff" * 12 + b[16:], "must have 7922816"),
-        (lambda b: b[:3] + b"\xff" + b[4:], "is not an idx file of bytes"),
-        (lambda b: idx(np.zeros(30)), "must hold images (n, ...); got shape (30,)"),
-        (lambda b: idx(np.zeros((0, 3, 2))), "must hold images (n, ...); got shape (0, 3, 2)"),
-        (lambda b: idx(np.zeros((4, 3, 2))), "has 5 labels for the 4 images of train-images"),
-        (lambda b: idx(np.zeros((5, 2, 3))), "has images of shape (3, 2), but"),
-    ],
-)
-def test_wrong_idx_files_are_named(tmp_path, rejects, damage, words):
-    path = write_idx(tmp_path) / "train-images-idx3-ubyte"
-    path.write_bytes(damage(path.read_bytes()))
-    with rejects(words):
-        data.load_images("mnist", tmp_path)
-
-
-def test_a_flipped_bit_in_a_compressed_file_is_noticed(tmp_path):
-    path = write_idx(tmp_path, ending=".gz") / "train-images-idx3-ubyte.gz"
-    intact = path.read_bytes()
-    expected = data.load_images("mnist", tmp_path)
-    noticed = 0
-    for position in range(len(intact)):
-        damaged = bytearray(intact)
-        damaged[position] ^= 0x10
-        path.write_bytes(damaged)
-        try:
-            assert data.load_images("mnist", tmp_path).checksum == expected.checksum, position
-        except ValueError as error:
-            assert path.name in str(error)
-            noticed += 1
-    # What goes unnoticed changes nothing: gzip's header has a time, and padding ends the stream.
-    assert noticed >= len(intact) - 10
-
-
 def test_replaced_files_are_loaded_anew(tmp_path):
     first = data.load_images("mnist", write_idx(tmp_path))
     arrays = list(tiny())
     arrays[0] = 255 - arrays[0]
     again = data.load_images("mnist", write_idx(tmp_path, arrays))
     np.testing.assert_allclose(again.train_x, 1 - first.train_x, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"x_train": np.full((5, 3, 2), 1.5)}, "pixels as uint8, or as floats in [0, 1]; got"),
-        ({"x_train": np.full((5, 3, 2), np.nan)}, "got float64 outside of them"),
-        ({"x_train": np.ones((5, 3, 2), np.int64)}, "floats in [0, 1]; got int64."),
-        ({"y_train": np.ones((5, 1), int)}, "must hold a vector of integer labels; got int64 of"),
-        ({"y_train": np.ones(5)}, "must hold a vector of integer labels; got float64"),
-        ({"y_test": np.ones(3, int)}, "has 3 labels for the 4 images"),
-        ({"x_test": np.array([{}] * 4)}, "cannot be read"),
-    ],
-)
-def test_wrong_npz_files_are_named(tmp_path, rejects, changes, words):
-    write_npz(tmp_path, **changes)
-    with rejects(words):
-        data.load_images("own", tmp_path)
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"not a zip file"])
-def test_unreadable_npz_files_are_named(tmp_path, rejects, content):
-    (tmp_path / "own.npz").write_bytes(content)
-    with rejects("own.npz cannot be read"):
-        data.load_images("own", tmp_path)
-    np.savez(tmp_path / "own.npz", x_train=np.ones(2))
-    with rejects("own.npz must hold x_train, y_train, x_test, y_test"):
-        data.load_images("own", tmp_path)
 
 
 def test_another_set_is_not_taken_for_fashion_mnist(tmp_path, rejects):

@@ -169,6 +169,14 @@ def test_directions_are_unit_vectors_of_the_parameters_dtype():
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
 
 
+def test_directions_of_short_floats_are_unit_vectors_in_float32():
+    # In 16 bits one number in 256 would be 0, and no direction; 70000 squares would be infinity.
+    for p in (1, 70_000):
+        found = cues_landscape.unit_directions(jax.random.key(0), 64, jnp.zeros(p, jnp.float16))
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
+
+
 def test_flatness_of_many_short_parameters():
     for number in (60_000, 70_000):
         found = cues_landscape.flatness(

@@ -428,6 +428,7 @@ EXCLUDED: dict[str, str] = {
     "sims.models.*": "as above",
     "sims.sharded.*": "puts functions of theory on a mesh, whose checks answer",
     "sims.attack_*": "parts of sims.attacks.pgd, which checks what goes in",
+    "sims.image_files.*": "files, no arrays",
     "sims.training.in_batches": "takes a function and any arrays",
     "sims.data.load_*": "as above",
     "sims.data.binary_task": "takes images, which a loader made",

@@ -276,3 +276,14 @@ def test_constants_that_a_traced_function_closes_over_are_checked():
 def test_holds_reads_values_that_are_known():
     assert arguments.holds(operator.gt, jnp.array([2, 3]), 1)
     assert not arguments.holds(operator.gt, jnp.array([1, 2]), 1)
+
+
+def test_numbers_take_the_dtype_of_the_arrays_that_they_meet():
+    row = jnp.ones(2, jnp.float32)
+    for value in (np.float64(0.1), np.array(0.1), jnp.asarray(0.1), 0.1):
+        with jax.numpy_dtype_promotion("strict"):
+            found = arguments.scalar("eps", value) * row
+        assert found.dtype == jnp.float32
+        np.testing.assert_array_equal(found, np.float32(0.1))
+    assert arguments.number("lr", np.array([0.1, 0.2])).shape == (2,)
+    assert isinstance(arguments.number("steps", np.int64(3)), int)

@@ -163,7 +163,8 @@ def number(
             (")" if open_high or high == np.inf else "]"),
         )
         raise ValueError(f"{name} must be in {left}{low:g}, {high:g}{right}; got {value}.")
-    return value
+    # As Python's own number it takes the dtype of the arrays that it meets.
+    return value.item() if np.ndim(value) == 0 and hasattr(value, "item") else value
 
 
 def scalar(name: str, value: Any, **interval: Any) -> Any:

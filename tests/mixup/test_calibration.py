@@ -226,3 +226,12 @@ WIDE = jnp.zeros((2, 3))
 def test_bad_input_is_named(call, words, rejects):
     with rejects(words):
         call()
+
+
+def test_a_fit_that_stops_early_takes_rates_of_any_dtype():
+    logits, labels = jax.random.normal(jax.random.key(0), (8, 3), jnp.float32), jnp.arange(8) % 3
+    for rate in (0.5, np.float64(0.5), jnp.asarray(0.5)):
+        fit = jax.jit(lambda rate: calibration.ts_weak(logits, labels, steps=3, rate=rate))
+        alone = calibration.ts_weak(logits, labels, steps=3, rate=rate)
+        assert alone.dtype == fit(rate).dtype == jnp.float32
+        np.testing.assert_allclose(fit(rate), alone, rtol=1e-6)

@@ -356,3 +356,17 @@ def test_wrong_starts_and_noise_are_named(rejects):
         features_noise.gaussian_noise(KEY, data, 9, -1.0)
     with rejects("gap_matrix must have 3 rows"):
         features.mixup_weights(jnp.ones((2, 3)), jnp.ones(3), 0.5, 0.5)
+
+
+def test_a_run_keeps_the_dtype_of_its_state():
+    """Rates, noise and data of another dtype: a step gives what the next one takes."""
+    data = make(6, 3, 0.4, 0.5)
+    long = features.init_state(KEY, data, 2, 0.1, 1.0)
+    short = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), long)
+    schedule = (("standard", 2), ("mixup", 2))
+    run = jax.jit(features_runs.run, static_argnums=(2, 7))
+    for lr in (np.float64(0.2), jnp.asarray(0.2)):
+        expected, _ = run(long, data, schedule, lr, 1.0, 0.6, 0.7, 1)
+        found, _ = run(short, data, schedule, lr, 1.0, 0.6, 0.7, 1)
+        assert found.a.dtype == found.q.dtype == jnp.float32
+        np.testing.assert_allclose(found.a, expected.a, rtol=1e-5)

@@ -120,7 +120,11 @@ def fit_temperature(logits: Float[Array, "n k"], target: Target) -> Float[Array,
 
 
 def ts_weak(
-    logits: Float[Array, "n k"], labels: Int[Array, "n"], *, steps: int, rate: float
+    logits: Float[Array, "n k"],
+    labels: Int[Array, "n"],
+    *,
+    steps: int,
+    rate: float | Float[Array, ""],
 ) -> Float[Array, ""]:
     r"""A temperature fit that stops early, for comparison: not the minimiser.
 
@@ -146,10 +150,11 @@ def ts_weak(
     rate = arguments.scalar("rate", rate, low=0.0, high=1.0, open_low=True)
     logits = _logits(logits)
     labels = class_labels("labels", labels, number=logits.shape[1], length=logits.shape[0])
+    part = jnp.asarray(rate).astype(logits.dtype)
     gradient = jax.grad(lambda temperature: nll(logits / temperature, labels))
     start = jnp.ones((), logits.dtype)
     first = gradient(start)
-    temperature = start - rate * first / jnp.maximum(1, jnp.abs(first))
+    temperature = start - part * first / jnp.maximum(1, jnp.abs(first))
 
     def step(state: tuple[Array, Array, Array, Array], _: None) -> tuple[Any, None]:
         before, slope_before, now, inverse = state
@@ -159,7 +164,7 @@ def ts_weak(
         usable = turn > 0
         secant = (now - before) ** 2 / jnp.where(usable, turn, 1)
         inverse = jnp.where(usable, secant, inverse)
-        return (now, slope, now - rate * inverse * slope, inverse), None
+        return (now, slope, now - part * inverse * slope, inverse), None
 
     state = (start, first, temperature, jnp.ones_like(start))
     (_, _, temperature, _), _ = jax.lax.scan(step, state, length=steps - 1)

@@ -23,6 +23,7 @@ Source: network and losses [paper] of Zou, Cao, Li, Gu, ICML 2023 (arXiv 2303.08
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -58,12 +59,20 @@ class State:
 def checked(name: str, state: State, data: PatchData) -> tuple[State, PatchData]:
     """Filters and the training set ``data`` that they have their inner products with.
 
+    All in the dtype of ``state.a``, so that a step gives what a next one takes.
+
     Raises:
       ValueError: for what is neither, or has arrays of shapes that do not fit.
     """
     data = features_data.checked("data", data)
     n, patches = data.noise_mask.shape
-    return arguments.record(name, state, State, a="2 m 4", q=f"2 m {n} {patches}"), data
+    state = arguments.record(name, state, State, a="2 m 4", q=f"2 m {n} {patches}")
+    dtype = state.a.dtype
+    coef, mask = data.coef.astype(dtype), data.noise_mask.astype(dtype)
+    return (
+        dataclasses.replace(state, q=state.q.astype(dtype)),
+        dataclasses.replace(data, coef=coef, noise_mask=mask),
+    )
 
 
 def init_state(
@@ -272,7 +281,9 @@ def _mixed_target(target: Array, lam_y: Scalar) -> Array:
 
 
 def _move(state: State, data: PatchData, force: Array, lr: Scalar, noise: Noise) -> State:
-    lr = arguments.scalar("lr", lr, low=0.0)
+    # What is traced has a dtype, and may be longer than the state, which a loop carries.
+    force = force.astype(state.a.dtype)
+    lr = jnp.asarray(arguments.scalar("lr", lr, low=0.0)).astype(state.a.dtype)
     noise = _noise(noise, data)
     if noise.ndim == 0:
         pull = noise * data.noise_mask[None, None] * force
@@ -300,4 +311,4 @@ def _noise(noise: Any, data: PatchData) -> Array:
             f"noise must be an energy or a Gram tensor of shape {wanted}; "
             f"got shape {jnp.shape(noise)}."
         )
-    return arguments.array("noise", noise)
+    return arguments.array("noise", noise).astype(data.coef.dtype)

@@ -115,7 +115,10 @@ def noise_reach(
     """
     signed = arguments.vector("signed", signed)
     absolute = arguments.vector("absolute", absolute, length=signed.shape[0])
-    lo, hi = arguments.shaped("lo", lo, ()), arguments.shaped("hi", hi, ())
+    lo, hi = (
+        arguments.shaped(name, value, ()).astype(signed.dtype)
+        for name, value in (("lo", lo), ("hi", hi))
+    )
     return (lo + hi) / 2 * signed + (hi - lo) / 2 * absolute
 
 
@@ -137,7 +140,7 @@ def feature_floor(
     unit_normal = arguments.vector("unit_normal", unit_normal, length=z.shape[1])
     eps = arguments.scalar("eps", eps, low=0.0)
     n_adv = arguments.integer("n_adv", n_adv)
-    lo = arguments.shaped("lo", lo, ())
+    lo = arguments.shaped("lo", lo, ()).astype(z.dtype)
     return jnp.asarray(eps, z.dtype) * n_adv * lo * jnp.abs(z @ unit_normal)
 
 

@@ -306,10 +306,13 @@ def agreement_certificate(
     tau_g = arguments.scalar("tau_g", tau_g, low=0.0, open_low=True)
     F = arguments.shaped("F", F, (None,))
     f0, M, g0, radius = (
-        arguments.shaped(name, value, F.shape)
+        arguments.shaped(name, value, F.shape).astype(F.dtype)
         for name, value in (("f0", f0), ("M", M), ("g0", g0), ("radius", radius))
     )
-    extra_f, extra_g = arguments.real("extra_f", extra_f), arguments.real("extra_g", extra_g)
+    extra_f, extra_g = (
+        arguments.real(name, value).astype(F.dtype)
+        for name, value in (("extra_f", extra_f), ("extra_g", extra_g))
+    )
     sure_f = jnp.abs(F) > jnp.abs(f0) / tau_f + extra_f
     sure_g = jnp.abs(M) > radius + jnp.abs(g0) / tau_g + extra_g
     return sure_f & sure_g & (jnp.sign(M) == jnp.sign(F))
@@ -318,6 +321,7 @@ def agreement_certificate(
 def _lazy_bound(
     x: Array, z: Array, tau: Any, gamma: Any, at_samples: Array, at_points: Array
 ) -> Array:
+    tau = arguments.scalar("tau", tau)
     moved = jnp.abs(z @ x.T + 1) @ at_samples / x.shape[0]
     return (1 - arguments.slope(gamma)) * tau * (mean_norm(x) * _lengths(z) * at_points + moved)
 

@@ -122,7 +122,7 @@ def block_leakage(
         raise ValueError("signal must have coordinates with and without it in every row.")
     size = jnp.abs(g)
     inside, outside = (
-        jnp.sum(jnp.where(mask, size, 0), axis=1) / jnp.sum(mask, axis=1)
+        jnp.sum(jnp.where(mask, size, 0), axis=1) / jnp.sum(mask, axis=1, dtype=g.dtype)
         for mask in (signal, ~signal)
     )
     return jnp.mean(outside / inside), jnp.mean(outside > inside, dtype=g.dtype)

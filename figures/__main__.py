@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -34,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--out", type=Path, default=drawing.FOLDER, help="folder of the figures (%(default)s)"
     )
     given = parser.parse_intermixed_args(arguments)
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
+    from theory import runtime
+
+    runtime.warn_in_lines()
     with stopping.stopping(lambda: "files are whole; the same command goes on"):
         try:
             _numbers(given) if given.stems[:1] == ["numbers"] else _draw(given)

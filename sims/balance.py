@@ -20,6 +20,7 @@ from jax import Array
 
 from sims import compute, costs, programs
 from sims.costs import Work
+from theory import runtime
 
 # A round of all probes takes a tenth of a second.
 _ROUNDS = 20
@@ -73,6 +74,7 @@ class Balance:
         return ", ".join(parts)
 
 
+@runtime.numerics()
 def measure() -> Balance:
     """Compile and run the probes; some seconds. Nothing is read from or kept in a cache."""
     works, calls, code = [], [], 0.0

@@ -10,7 +10,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from sims import devices
+from sims import devices, image_sets
 from sims.experiment import Inputs, Study, map_seeds, word_index
 from theory import runtime
 
@@ -30,19 +30,21 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+@runtime.numerics()
 def results(
     study: Study, config: Any, seeds: Sequence[int], checksum: str | None
 ) -> list[dict[str, np.ndarray]]:
     """What the study gives for each seed, on the host.
 
-    Several seeds are spread over the devices of this process, a share on each.
+    Several seeds are spread over the devices of this process, a share on each. Precision and random
+    generator are those of ``runtime.numerics``, whatever JAX's settings.
 
     Raises:
       ValueError: if the results are not those that the study declares, or if its data does not
         have the checksum that it had when the run was planned.
     """
     static = _static(config)
-    inputs = _host_inputs(study, static)
+    inputs, _ = _host_inputs(study, static)
     if inputs and inputs.checksum != checksum:
         raise ValueError(f"data of {study.name} changed during the run: {inputs.source}.")
     mesh = _mesh(len(seeds))
@@ -61,6 +63,7 @@ def compile_ahead(needed: Sequence[tuple[Study, Any, int]]) -> None:
             _ahead[key] = _pool().submit(_compile, study, config, num_seeds)
 
 
+@runtime.numerics()
 def traced_program(
     study: Study, config: Any, num_seeds: int
 ) -> tuple[Any, tuple[Any, ...], Hashable]:
@@ -72,7 +75,7 @@ def traced_program(
     static, inputs = _static(config), load_inputs(study, config)
     arrays = inputs.arrays if inputs else {}
     own = -(-num_seeds // devices_of(num_seeds))
-    keys = jax.ShapeDtypeStruct((own,), jax.random.key(0).dtype)
+    keys = jax.ShapeDtypeStruct((own,), runtime.key(0).dtype)
     shapes = {
         # As they come to be on the device.
         name: jax.ShapeDtypeStruct(array.shape, jax.dtypes.canonicalize_dtype(array.dtype))
@@ -114,9 +117,25 @@ def uncached() -> Iterator[None]:
         compilation_cache.reset_cache()
 
 
+@runtime.numerics()
 def load_inputs(study: Study, config: Any) -> Inputs | None:
     """The study's data for a config; the last that was loaded is kept, for the next config."""
-    return _host_inputs(study, _static(config))
+    return _host_inputs(study, _static(config))[0]
+
+
+@runtime.numerics()
+def data_used(study: Study, config: Any) -> list[image_sets.Use]:
+    """The sets of images that the study's data for a config is made of."""
+    return _host_inputs(study, _static(config))[1]
+
+
+def names_data(study: Study, config: Any, words: Iterable[Any]) -> bool:
+    """Whether one of these words is the name of a set of images that the study reads."""
+    named = [word for word in words if isinstance(word, str)]
+    try:
+        return bool(named) and any(use.name in named for use in data_used(study, config))
+    except image_sets.MissingData as error:
+        return error.name in named
 
 
 def side_by_side(
@@ -168,6 +187,7 @@ def _program_key(study: Study, config: Any, num_seeds: int) -> Any:
     return study, _static(config), num_seeds, lengths
 
 
+@runtime.numerics()
 def _compile(study: Study, config: Any, num_seeds: int) -> Callable:
     static, mesh = _static(config), _mesh(num_seeds)
     inputs, keys = _device_inputs(study, static, mesh), _keys([0] * num_seeds, mesh)
@@ -184,7 +204,7 @@ def _mesh(num_seeds: int) -> Mesh | None:
 def _keys(seeds: Sequence[int], mesh: Mesh | None) -> Array:
     """The keys of the seeds, the last one repeated until all devices have equally many."""
     short = -len(seeds) % mesh.size if mesh else 0
-    keys = jnp.stack([jax.random.key(seed) for seed in (*seeds, *[seeds[-1]] * short)])
+    keys = jnp.stack([runtime.key(seed) for seed in (*seeds, *[seeds[-1]] * short)])
     return jax.device_put(keys, NamedSharding(mesh, P(devices.ROWS))) if mesh else keys
 
 
@@ -237,15 +257,26 @@ def _traced(config: Any) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=1)
-def _host_inputs(study: Study, static: Any) -> Inputs | None:
-    return study.inputs(static) if study.inputs else None
+def _host_inputs(study: Study, static: Any) -> tuple[Inputs | None, list[image_sets.Use]]:
+    with image_sets.recorded() as uses:
+        return study.inputs(static) if study.inputs else None, uses
 
 
 @functools.lru_cache(maxsize=1)
 def _device_inputs(study: Study, static: Any, mesh: Mesh | None) -> dict[str, Array]:
-    inputs = _host_inputs(study, static)
+    inputs, _ = _host_inputs(study, static)
     whole = NamedSharding(mesh, P()) if mesh else None
     return jax.device_put(inputs.arrays, whole) if inputs else {}
+
+
+def not_finite(study: Study, arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """How many entries are NaN or infinite of each result in which that has no meaning."""
+    counts = {
+        name: int(np.sum(~np.isfinite(array)))
+        for name, array in arrays.items()
+        if array.dtype.kind in "fc" and name not in study.undefined
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _check(study: Study, config: Any, arrays: Mapping[str, np.ndarray]) -> None:

@@ -21,14 +21,14 @@ import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
-from sims import image_files
+from sims import image_files, image_sets
 from sims.image_files import IDX_FILES, NPZ_ARRAYS
+from sims.image_sets import DATA_VARIABLE, MissingData
 from theory import arguments
 
 # The folder of Debian's package dataset-fashion-mnist, and the checksum of its arrays.
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 FASHION_CHECKSUM = "814790f7e963cb8e6ef269aed0385a65f9179672b3facc69052c6f580481bdb8"
-DATA_VARIABLE = "TWOLAYER_DATA"
 CLASSES = 10
 
 
@@ -84,10 +84,6 @@ def train_test(x: Array, y: Array, n: int) -> tuple[Array, Array, Array]:
     return train_x.reshape(n, d), signs[:, : n // 2].reshape(n), test_x.reshape(total - n, d)
 
 
-class MissingData(ValueError):
-    """The data set is nowhere that was looked; the message says what to install or point to."""
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Images:
     """Images as rows: ``train_x``, ``test_x`` are float32 in [0, 1], shape ``(n, prod(shape))``.
@@ -122,6 +118,7 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
     if not re.fullmatch(r"\w[\w.-]{0,99}", name):
         raise ValueError(f"name of images must be of letters, digits, '_', '-', '.'; got {name!r}.")
     if name == "digits":
+        image_sets.record(name, None)
         return _digits()
     given = path or os.environ.get(DATA_VARIABLE)
     folders = [Path(given) / name, Path(given)] if given else []
@@ -129,6 +126,7 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
         folders.insert(1, FASHION_FOLDER)
     for folder in folders:
         if files := image_files.find(name, folder):
+            image_sets.record(name, folder)
             stamps = tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files)
             return _from_files(name, tuple(path.absolute() for path in files), stamps)
     install = "install Debian's dataset-fashion-mnist, or " if name == "fashion-mnist" else ""
@@ -136,7 +134,8 @@ def load_images(name: str, path: str | Path | None = None) -> Images:
     raise MissingData(
         f"data {name!r} not found{looked}: {install}set --data, or the environment variable "
         f"TWOLAYER_DATA, to a folder with {name}.npz ({', '.join(NPZ_ARRAYS)}) or the idx files "
-        f"{', '.join(IDX_FILES)} (or .gz), or to the parent of such a folder called {name}."
+        f"{', '.join(IDX_FILES)} (or .gz), or to the parent of such a folder called {name}.",
+        name,
     )
 
 

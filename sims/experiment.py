@@ -2,7 +2,7 @@
 
 A stem is an :class:`Experiment`: one or more studies and the claims about their results. A study is
 a pure function ``simulate(key, config, inputs)`` and, for each scale, a table of configs with the
-number of seeds of each. The key of seed ``s`` is ``jax.random.key(s)``; one (config, seed) is a
+number of seeds of each. The key of seed ``s`` is ``runtime.key(s)``; one (config, seed) is a
 cell. ``sims.runner`` computes the missing cells, :func:`load` reads them back, and neither needs to
 know what is simulated.
 """
@@ -10,7 +10,7 @@ know what is simulated.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,17 @@ import jax
 import numpy as np
 from jax import Array
 
-from sims import storage
-from theory import arguments
+from sims.claims import Claim
+from sims.results import Run as Run
+from sims.results import StemResults
+from theory import arguments, runtime
 
 SCALES = ("smoke", "default", "paper")
-KINDS = ("close", "at_least", "at_most", "context")
 # Options of ``python -m sims run``, which offers every config field as an option too.
-RESERVED = ("scale", "seeds", "results", "data", "only", "processes", "part", "set", "help")
+RESERVED = (
+    *("scale", "seeds", "results", "data", "only", "processes", "keep_stale", "part"),
+    *("set", "help"),
+)
 
 
 def traced(default: Any, words: tuple[str, ...] = ()) -> Any:
@@ -73,8 +77,10 @@ class Study:
         ones are None, for one data set serves all configs that share a compile.
       optional: configs whose cells a run leaves out, and says so, where their data is not
         installed; for any other it ends.
+      undefined: results in which NaN or infinity has a meaning; a run tells of all others.
       turns: about how many steps a loop makes that ends when it has converged; for plans only.
-      version: to be raised when ``simulate`` changes its results, so that old cells are not reused.
+      version: to be raised when ``simulate`` changes its results, so that old cells are not even
+        stale but those of another study.
     """
 
     name: str
@@ -85,6 +91,7 @@ class Study:
     coords: Callable[[Any], dict[str, list]]
     inputs: Callable[[Any], Inputs | None] | None = None
     optional: Callable[[Any], bool] = lambda config: False
+    undefined: tuple[str, ...] = ()
     turns: float = 8.0
     version: int = 1
 
@@ -97,6 +104,8 @@ class Study:
             )
         if any("seed" in dims for dims in self.dims.values()):
             raise ValueError(f"dims of {self.name} must leave out the seed axis, which is added.")
+        for name in self.undefined:
+            arguments.choice(f"undefined of study {self.name}", name, self.dims)
         for scale, cells in self.cells.items():
             arguments.choice(f"scale of study {self.name}", scale, SCALES)
             for label, (config, num_seeds) in cells.items():
@@ -116,102 +125,8 @@ class Study:
 
 
 @dataclasses.dataclass(frozen=True)
-class Claim:
-    """A number that was measured against one that the paper or the theory states.
-
-    ``close`` holds if ``|measured - expected| <= tolerance``, ``at_least`` and ``at_most`` if the
-    measured number is beyond the expected one or within the tolerance of it. ``context`` is shown
-    and never judged. A NaN never holds.
-    """
-
-    name: str
-    source: str
-    expected: float
-    measured: float
-    tolerance: float = 0.0
-    kind: str = "close"
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        arguments.choice(f"kind of claim {self.name}", self.kind, KINDS)
-        arguments.number(f"tolerance of claim {self.name}", self.tolerance, low=0.0)
-
-    @property
-    def held(self) -> bool | None:
-        """Whether the claim holds; None for context."""
-        difference = float(self.measured) - float(self.expected)
-        if self.kind == "context":
-            return None
-        if self.kind == "close":
-            return bool(abs(difference) <= self.tolerance)
-        # Infinities are compared directly, as their difference may be NaN.
-        if self.kind == "at_least":
-            return bool(self.measured >= self.expected - self.tolerance)
-        return bool(self.measured <= self.expected + self.tolerance)
-
-    def describe(self) -> str:
-        """One line: verdict, name, both numbers, source and note."""
-        verdict = {True: "held", False: "NOT HELD", None: "context"}[self.held]
-        relation = {"at_least": ">= ", "at_most": "<= "}.get(self.kind, "")
-        within = f" +- {self.tolerance:.4g}" if self.tolerance and self.kind != "context" else ""
-        note = f"; {self.note}" if self.note else ""
-        return (
-            f"{verdict:8} {self.name}: measured {self.measured:.4g}, "
-            f"expected {relation}{self.expected:.4g}{within} ({self.source}{note})"
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """The stored results of one config over its seeds.
-
-    ``arrays[name]`` has the axes ``dims[name]``, the first of which is ``"seed"``; ``coords`` has
-    the values along each. ``sidecars`` hold the provenance of each seed's cell.
-    """
-
-    study: str
-    label: str
-    config: Any
-    seeds: tuple[int, ...]
-    arrays: dict[str, np.ndarray]
-    dims: dict[str, tuple[str, ...]]
-    coords: dict[str, list]
-    sidecars: list[dict[str, Any]]
-
-
-@dataclasses.dataclass(frozen=True)
-class StemResults(Mapping[tuple[str, str], Run]):
-    """All runs of a stem at one scale, by (study, label).
-
-    Runs of optional data that were left out are not there; ``left_out`` has their keys.
-    """
-
-    stem: str
-    scale: str
-    entries: dict[tuple[str, str], Run]
-    left_out: tuple[tuple[str, str], ...] = ()
-
-    def __getitem__(self, key: tuple[str, str]) -> Run:
-        return self.entries[key]
-
-    def __iter__(self):
-        return iter(self.entries)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    def runs(self, study: str) -> list[Run]:
-        """The runs of one study, in the order of its table of cells."""
-        found = [run for run in self.entries.values() if run.study == study]
-        if not found:
-            known = ", ".join(dict.fromkeys(name for name, _ in self.entries))
-            raise ValueError(f"study must be one of {known}; got {study!r}.")
-        return found
-
-
-@dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A stem: its studies, and the claims about their results."""
+    """A stem: its studies, and the claims about their results, which are judged in float64."""
 
     stem: str
     title: str
@@ -222,6 +137,7 @@ class Experiment:
         names = [study.name for study in self.studies]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"studies of {self.stem} must have distinct names; got {names}.")
+        object.__setattr__(self, "claims", runtime.numerics()(self.claims))
 
     def table(self, scale: str) -> Iterator[tuple[Study, str, Any, int]]:
         """Study, label, config and number of seeds of everything that a scale consists of."""
@@ -242,59 +158,8 @@ def map_seeds(fn: Callable[[Array], Any], keys: Array) -> Any:
     return jax.lax.map(fn, keys) if jax.default_backend() == "cpu" else jax.vmap(fn)(keys)
 
 
-def load(stem: str, scale: str, folder: str | Path = "results") -> StemResults:
-    """Read back every cell of a stem at one scale, without computing or loading data.
+def load(stem: str, scale: str, folder: str | Path = "results", **asked: Any) -> StemResults:
+    """Read back what a run has stored; all arguments are at ``sims.loading.load``."""
+    from sims import loading
 
-    Args:
-      stem: a name of ``sims.catalogue``.
-      scale: one of :data:`SCALES`.
-      folder: the root of the results; the cells lie in its subfolder ``stem``.
-
-    Raises:
-      ValueError: if cells are missing or damaged, with the command that makes them; if cells of
-        several versions of a data set are there, as it is not known which is meant.
-    """
-    from sims import catalogue
-
-    experiment = catalogue.get(stem)
-    stored = storage.Index(Path(folder) / stem)
-    runs: dict[tuple[str, str], Run] = {}
-    missing: list[str] = []
-    left_out = []
-    for study, label, config, num_seeds in experiment.table(scale):
-        cells = []
-        lacking = []
-        for seed in range(num_seeds):
-            cell = stored.find(storage.identity(stem, study.name, study.version, config, seed))
-            if cell is None:
-                lacking.append(f"{study.name}/{label} seed {seed}")
-            else:
-                cells.append(cell)
-        if not cells and study.optional(config):
-            left_out.append((study.name, label))
-            continue
-        missing += lacking
-        if not lacking:
-            runs[study.name, label] = _stack(study, label, config, cells)
-    if missing:
-        some = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if missing[3:] else "")
-        where = "" if str(folder) == "results" else f" --results {folder}"
-        raise ValueError(
-            f"results of {stem} at scale {scale} are incomplete in {folder}: {some}; "
-            f"make them with: python -m sims run {stem} --scale {scale}{where}"
-        )
-    return StemResults(stem, scale, runs, tuple(left_out))
-
-
-def _stack(study: Study, label: str, config: Any, cells: Sequence[storage.Cell]) -> Run:
-    seeds = tuple(range(len(cells)))
-    return Run(
-        study=study.name,
-        label=label,
-        config=config,
-        seeds=seeds,
-        arrays={name: np.stack([cell.arrays[name] for cell in cells]) for name in study.dims},
-        dims={name: ("seed", *dims) for name, dims in study.dims.items()},
-        coords={"seed": list(seeds), **study.coords(config)},
-        sidecars=[cell.sidecar for cell in cells],
-    )
+    return loading.load(stem, scale, folder, **asked)

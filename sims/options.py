@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import decimal
 import functools
 import io
 import itertools
 import operator
+import re
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -37,6 +39,8 @@ class Options:
     """Labels to run; all by default."""
     processes: int | None = None
     """Run in this many processes: of this machine, or of the cluster that a scheduler started."""
+    keep_stale: bool = False
+    """Take cells that were computed by other code than is here now as they are."""
     part: str | None = None
     """Begin with this part of the missing cells, such as 2/8, and leave others' cells to them."""
 
@@ -51,13 +55,14 @@ def parse(
     """
     import tyro
 
-    tokens = list(_spelled_out(tokens))
     types: dict[str, list[Any]] = {}
     for study in experiment.studies:
         hints = typing.get_type_hints(study.config_type)
         for field in dataclasses.fields(study.config_type):
             types.setdefault(field.name, []).append(hints[field.name])
     allowed = {name: functools.reduce(operator.or_, kinds) for name, kinds in types.items()}
+    kinds_by_name = {**typing.get_type_hints(Options), **allowed}
+    tokens = list(_whole_numbers(_spelled_out(tokens), kinds_by_name))
     fields = []
     for name, kind in allowed.items():
         help_text = f"in the configs of {', '.join(_studies_with(experiment, name))}"
@@ -74,11 +79,10 @@ def parse(
     )
     if {"-h", "--help"} & set(tokens):
         read(args=["--help"])
-    kinds_by_name = {**typing.get_type_hints(Options), **allowed}
     starts = [i for i, token in enumerate(tokens) if token.startswith("--")]
     for start, stop in itertools.pairwise([*starts, len(tokens)]):
         option, *values = [*tokens[start].split("=", 1), *tokens[start + 1 : stop]]
-        name = option.removeprefix("--").replace("-", "_")
+        name = _name(option)
         if name not in kinds_by_name:
             continue
         try:
@@ -110,6 +114,23 @@ def _spelled_out(tokens: Sequence[str]) -> Iterator[str]:
             if not given:
                 raise ValueError(f"--set must be followed by NAME=VALUE; got {token}.")
             yield from (f"--{name}", *value.split(","))
+
+
+def _whole_numbers(tokens: Iterable[str], kinds: Mapping[str, Any]) -> Iterator[str]:
+    """The tokens with integers such as 1e9 spelled out, where an option takes integers."""
+    name = ""
+    for token in tokens:
+        option, sign, value = token.partition("=") if token.startswith("--") else ("", "", token)
+        name = _name(option) if option else name
+        inner = typing.get_args(kinds.get(name)) or (kinds.get(name),)
+        integral = re.fullmatch(r"\d+(\.\d*)?[eE]\+?\d{1,2}", value)
+        if integral and int in inner and float not in inner and float(value).is_integer():
+            value = str(int(decimal.Decimal(value)))
+        yield f"{option}{sign}{value}"
+
+
+def _name(option: str) -> str:
+    return option.removeprefix("--").replace("-", "_")
 
 
 def _studies_with(experiment: Experiment, name: str) -> list[str]:

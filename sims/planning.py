@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 import sys
 import time
 from collections.abc import Hashable, Sequence
@@ -16,7 +15,7 @@ from collections.abc import Hashable, Sequence
 import jax
 from tqdm import tqdm
 
-from sims import balance, compute, costs, memory, programs, runner
+from sims import balance, compute, costs, machine, memory, programs, sweep
 from sims.balance import Balance
 from sims.costs import Work
 from sims.experiment import Study
@@ -104,7 +103,7 @@ class Forecast:
         return "\n".join(lines)
 
 
-def forecast(plan: runner.Plan, measured: Balance | None = None) -> Forecast:
+def forecast(plan: sweep.Plan, measured: Balance | None = None) -> Forecast:
     """What a planned run will need; computes and writes nothing.
 
     Args:
@@ -138,7 +137,7 @@ def forecast(plan: runner.Plan, measured: Balance | None = None) -> Forecast:
         need.bytes = max(need.bytes, size)
         need.work += work * compute.devices_of(len(jobs))
         calls.append(Call(place, measured.seconds(work) + loading, program, compiling))
-    at_once = runner.cells_at_once()
+    at_once = sweep.cells_at_once()
     shares, total = schedule(
         calls,
         workers=at_once,
@@ -219,12 +218,7 @@ def schedule(
 
 def _shown(need: Need) -> tuple[str, str, str]:
     """Memory, flops and time in words."""
-    return _bytes(need.bytes), f"{need.work.total_flops:.2e}", _seconds(need.seconds)
-
-
-def _bytes(number: float) -> str:
-    power = min(4, max(0, int(math.log(max(number, 1), 1000))))
-    return f"{number / 1000**power:.3g} {['B', 'kB', 'MB', 'GB', 'TB'][power]}"
+    return machine.in_words(need.bytes), f"{need.work.total_flops:.2e}", _seconds(need.seconds)
 
 
 def _seconds(number: float) -> str:

@@ -128,7 +128,9 @@ class Source:
         self.mentioned: set[str] = set()
         self.imported: dict[str, tuple[str, str]] = {}
         self._walk(self.tree, "", at_top=True)
-        self.codes = list(_inner(compile(self.tree, file, "exec", dont_inherit=True)))
+        # Nothing of it is run.
+        whole = importlib.machinery.SourceFileLoader("", file).source_to_code(self.tree, file)
+        self.codes = list(_inner(whole))
 
     def _walk(self, node: ast.AST, prefix: str, at_top: bool) -> None:
         for child in ast.iter_child_nodes(node):

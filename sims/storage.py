@@ -3,32 +3,39 @@
 Both are written whole (see ``theory.files``), the sidecar last, so a process killed at any moment
 leaves complete cells and at most a temporary file. The sidecar holds the hash of the ``.npz`` and a
 digest of itself: a damaged cell is named in a warning and counts as absent. Of processes that write
-the same cell the first one's stays. The name of a cell is a hash of what it is the result of: stem,
-study, version, config, seed and the checksum of the data. Nothing is ever pickled.
+the same cell the first one's stays. Where a stale cell is replaced the new arrays wait in a file of
+their own, which the sidecar leads to from the moment that it is the new one. The name of a cell is
+a hash of what it is the result of: stem, study, version, config, seed and the checksum of the data.
+Nothing is ever pickled.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import io
 import json
 import math
 import os
-import platform
-import subprocess
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from theory import files
+
+try:
+    import fcntl
+except ImportError as error:
+    raise ImportError(
+        "twolayer needs Linux or macOS to store results: this Python cannot lock files (fcntl); "
+        "on Windows use the Windows Subsystem for Linux."
+    ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +71,13 @@ def write(
     cell: Mapping[str, Any],
     arrays: Mapping[str, np.ndarray],
     details: Mapping[str, Any],
+    *,
+    is_stale: Callable[[Mapping[str, Any]], bool] = lambda sidecar: False,
 ) -> None:
     """Store a cell: the arrays, then the sidecar with the identity and the details.
+
+    A cell that is there stays, unless its sidecar is stale: then it is what is read until the new
+    one is whole, and from that moment on the new one is.
 
     Raises:
       NotWritten: if the folder or its disk does not take it.
@@ -77,14 +89,31 @@ def write(
         "cell": dict(cell),
         "npz_sha256": hashlib.sha256(payload).hexdigest(),
     }
+    path, waiting = folder / f"{name}.npz", _waiting(folder, name, sidecar)
     with _alone(folder):
         try:
-            if _read(folder, name) is not None:
-                return
+            there = _read(folder, name)
         except _Damaged:
-            pass
-        files.write(folder / f"{name}.npz", payload)
+            there = None
+        if there is not None and not is_stale(there.sidecar):
+            return
+        files.write(path if there is None else waiting, payload)
         files.write(folder / f"{name}.json", _render(files.signed(sidecar)))
+        if there is not None:
+            _rename(waiting, path)
+        for left_over in folder.glob(f"{name}.*.next"):  # by processes that were killed
+            with contextlib.suppress(OSError):
+                left_over.unlink()
+
+
+def settle(folder: Path) -> None:
+    """Give arrays that still wait, as their process was killed, their cells' names."""
+    for path in folder.glob("*.next"):
+        name = path.name.partition(".")[0]
+        with _alone(folder), contextlib.suppress(_Damaged):
+            sidecar = _read_sidecar(folder / f"{name}.json")
+            if sidecar and path == _waiting(folder, name, sidecar) and path.exists():
+                _rename(path, folder / f"{name}.npz")
 
 
 def read(folder: Path, name: str) -> Cell | None:
@@ -96,64 +125,18 @@ def read(folder: Path, name: str) -> Cell | None:
         return None
 
 
-def names(folder: Path) -> set[str]:
-    """The names of the stored cells, intact or not."""
-    return {entry.stem for entry in folder.glob("*.json")}
+def read_sidecar(folder: Path, name: str) -> dict[str, Any] | None:
+    """The sidecar of a stored cell alone; None, and a warning, as :func:`read`."""
+    try:
+        return _read_sidecar(folder / f"{name}.json")
+    except _Damaged as damage:
+        warnings.warn(str(damage), stacklevel=2)
+        return None
 
 
-class Index:
-    """The cells of a folder by identity, for reading back where the data is not at hand."""
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._names: dict[str, list[str]] = {}
-        for path in sorted(folder.glob("*.json")):
-            try:
-                sidecar = _read_sidecar(path)
-            except _Damaged as damage:
-                warnings.warn(str(damage), stacklevel=2)
-                continue
-            if sidecar is not None:
-                self._names.setdefault(self._key(sidecar["cell"]), []).append(path.stem)
-
-    def find(self, cell: Mapping[str, Any]) -> Cell | None:
-        """The intact cell with this identity, whatever its data; ValueError if there are two."""
-        found = self.find_all(cell)
-        if len(found) > 1:
-            checksums = ", ".join(each.sidecar["cell"]["data"][:12] for each in found)
-            raise ValueError(
-                f"{self._folder} holds results of {cell['study']} seed {cell['seed']} for several "
-                f"versions of the data, checksums {checksums}: move all but one of them away."
-            )
-        return found[0] if found else None
-
-    def find_all(self, cell: Mapping[str, Any]) -> list[Cell]:
-        """The intact cells with this identity, one for each version of the data."""
-        names = self._names.get(self._key(cell), [])
-        return [found for name in names if (found := read(self._folder, name))]
-
-    @staticmethod
-    def _key(cell: Mapping[str, Any]) -> str:
-        return files.digest({**cell, "data": None})
-
-
-def provenance() -> dict[str, Any]:
-    """Versions, device and commit of this process."""
-    import jax
-    import jaxlib
-
-    return {
-        "versions": {
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "jaxlib": jaxlib.__version__,
-            "numpy": np.__version__,
-        },
-        "backend": jax.default_backend(),
-        "device": jax.devices()[0].device_kind,
-        "x64": bool(jax.config.read("jax_enable_x64")),
-        "commit": _commit(),
-    }
+def names(folder: Path) -> list[str]:
+    """The names of the stored cells, intact or not, in order."""
+    return sorted(entry.stem for entry in folder.glob("*.json"))
 
 
 class _Damaged(Exception):
@@ -162,21 +145,43 @@ class _Damaged(Exception):
 
 
 def _read(folder: Path, name: str) -> Cell | None:
-    sidecar = _read_sidecar(folder / f"{name}.json")
-    if sidecar is None:
-        return None
-    path = folder / f"{name}.npz"
-    payload = _contents(path)
-    if payload is None:
-        raise _Damaged(path, "is missing")
-    if hashlib.sha256(payload).hexdigest() != sidecar["npz_sha256"]:
-        raise _Damaged(path, "does not have the hash that its sidecar states")
+    path, seen = folder / f"{name}.npz", None
+    while sidecar := _read_sidecar(folder / f"{name}.json"):
+        payload = _contents(path)
+        if not _is_of(payload, sidecar):
+            payload = _contents(_waiting(folder, name, sidecar)) or payload
+        if _is_of(payload, sidecar):
+            return Cell(_arrays(path, payload or b""), sidecar)
+        # Between two looks at the same sidecar no other process can have been replacing the cell.
+        if sidecar == seen:
+            what = "does not have the hash that its sidecar states" if payload else "is missing"
+            raise _Damaged(path, what)
+        seen = sidecar
+    return None
+
+
+def _is_of(payload: bytes | None, sidecar: Mapping[str, Any]) -> bool:
+    return payload is not None and hashlib.sha256(payload).hexdigest() == sidecar["npz_sha256"]
+
+
+def _arrays(path: Path, payload: bytes) -> dict[str, np.ndarray]:
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-            return Cell({key: archive[key] for key in archive.files}, sidecar)
+            return {key: archive[key] for key in archive.files}
     # Its hash can be right and yet no run of this program have written it.
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise _Damaged(path, "does not hold arrays of numbers") from error
+
+
+def _waiting(folder: Path, name: str, sidecar: Mapping[str, Any]) -> Path:
+    return folder / f"{name}.{sidecar['npz_sha256'][:16]}.next"
+
+
+def _rename(source: Path, target: Path) -> None:
+    try:
+        os.replace(source, target)
+    except OSError as error:
+        raise files.NotWritten(files.failure(target.parent, error)) from error
 
 
 def _read_sidecar(path: Path) -> dict[str, Any] | None:
@@ -260,25 +265,3 @@ def _plain(name: str, value: Any) -> Any:
 
 def _render(value: Any) -> bytes:
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that this file is in, marked if changed; None outside of one."""
-    root = Path(__file__).resolve().parent.parent
-    try:
-        run = ["git", "-C", str(root)]
-        top = subprocess.run(
-            [*run, "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
-        )
-        # An installed copy may lie below somebody else's repository.
-        if Path(top.stdout.strip()).resolve() != root:
-            return None
-        described = subprocess.run(
-            [*run, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()

@@ -12,6 +12,7 @@ import pytest
 
 from sims import catalogue, compute, runner
 from sims.experiment import load
+from sims.status import status
 
 DATA = "TWOLAYER_DATA"
 
@@ -141,19 +142,25 @@ def test_load_names_what_is_missing_and_the_command(fake, tmp_path):
         load("no", "smoke", tmp_path)
 
 
-def test_overridden_cells_are_kept_apart(fake, tmp_path):
+def test_overridden_cells_are_kept_apart_and_read_back(fake, tmp_path):
     smoke(tmp_path)
-    plan = smoke(tmp_path, overrides={"gamma": 0.125, "width": 2})
-    # The labels differed in gamma alone: they are one config now, computed once.
-    assert counts(plan) == {
-        "gamma 0.0": (2, 0),
-        "gamma 0.25": (0, 2),
-        "gamma 0.5": (0, 2),
-        "tiny": (1, 0),
-    }
+    overrides = {"gamma": 0.125, "width": 2}
+    plan = smoke(tmp_path, overrides=overrides)
+    # The labels differed in gamma alone: they are one config now.
+    assert counts(plan) == {"gamma=0.125, width=2": (2, 0), "tiny, gamma=0.125": (1, 0)}
     results = load("fake", "smoke", tmp_path)
     assert results["walk", "gamma 0.5"].config.gamma == 0.5
     assert results["walk", "gamma 0.5"].arrays["outer"].shape == (2, 2, 3)
+    changed = load("fake", "smoke", tmp_path, overrides=overrides)
+    assert list(changed) == [("walk", "gamma=0.125, width=2"), ("pixels", "tiny, gamma=0.125")]
+    run = changed["walk", "gamma=0.125, width=2"]
+    assert run.config == fake.WalkConfig(gamma=0.125, width=2)
+    assert run.arrays["outer"].shape == (2, 2, 2) and run.coords["unit"] == [0, 1]
+    asked = {"overrides": {"width": 4, "rates": (1.0, 2.0)}, "only": ["walk/gamma 0.5"]}
+    with pytest.raises(ValueError) as error:
+        load("fake", "smoke", tmp_path, **asked)
+    told = f"--results {tmp_path} --only 'walk/gamma 0.5' --width 4 --rates 1.0 2.0"
+    assert str(error.value).endswith(f"python -m sims run fake --scale smoke {told}")
 
 
 @pytest.mark.parametrize(
@@ -213,9 +220,18 @@ def test_a_changed_data_set_gives_new_cells(fake, tmp_path, monkeypatch, rejects
     monkeypatch.setattr(os, "environ", dict(os.environ))
     assert counts(smoke(tmp_path, only=["tiny"], data=tmp_path / "data 2")) == {"tiny": (1, 0)}
     assert len(contents(tmp_path / "fake")) == 2
-    assert runner.status("fake", tmp_path) == {"smoke": (1, 7), "default": (0, 24), "paper": (0, 1)}
+    told = status("fake", tmp_path)
+    assert told.counts == {"smoke": (1, 7), "default": (0, 24), "paper": (0, 1)}
+    assert told.notes == []
     with rejects("several versions of the data"):
-        load("fake", "smoke", tmp_path)
+        load("fake", "smoke", tmp_path, only=["tiny"])
+    # Which is meant can be said.
+    sums = [
+        load("fake", "smoke", tmp_path, only=["tiny"], data=tmp_path / name)["pixels", "tiny"]
+        for name in ("data", "data 2")
+    ]
+    assert not np.array_equal(sums[0].arrays["sums"], sums[1].arrays["sums"])
+    assert os.environ[DATA] == str(tmp_path / "data 2")
 
 
 def test_data_that_changes_during_a_run_is_noticed(fake, tmp_path, monkeypatch, rejects):

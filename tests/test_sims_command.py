@@ -153,13 +153,14 @@ def test_run_overrides_list_and_status(fake, tmp_path, capsys):
     assert len(names) == 4
     capsys.readouterr()
     main(["status", "fake", "--results", str(tmp_path)])
-    table = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert table == [
+    *table, others = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in table] == [
         ["stem", "scale", "done", "total"],
         ["fake", "smoke", "2", "7"],
         ["fake", "default", "0", "24"],
         ["fake", "paper", "0", "1"],
     ]
+    assert others == "also stored: fake walk/gamma 0.25, rates=1,2,3, width=5, seeds 0, 1"
 
 
 def test_list_names_the_stems(fake, capsys, monkeypatch):

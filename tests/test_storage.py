@@ -1,15 +1,19 @@
+import contextlib
 import dataclasses
 import hashlib
 import io
 import os
+import shutil
 import time
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sims import storage
+from sims import provenance, storage
+from sims.index import Index
 from theory import files
 
 
@@ -183,6 +187,51 @@ def test_a_write_that_fails_anywhere_leaves_no_wrong_cell(tmp_path, monkeypatch,
     assert seen == sorted(seen) and seen[-1] and not seen[0]
 
 
+@pytest.mark.parametrize("function", ["open", "fsync", "replace", "unlink"])
+def test_a_replacement_that_fails_anywhere_leaves_the_old_cell_or_the_new_one(
+    stored, tmp_path_factory, monkeypatch, function
+):
+    real = getattr(os, function)
+    folder, name = stored
+    new = {**ARRAYS, "curve": np.arange(3.0)}
+    seen = []
+    for fatal in range(9):
+        calls = iter(range(100))
+
+        def call(*args, fatal=fatal, calls=calls, **kwargs):
+            if next(calls) == fatal:
+                raise OSError("power cut")
+            return real(*args, **kwargs)
+
+        copy = tmp_path_factory.mktemp("copy") / "cells"
+        shutil.copytree(folder, copy)
+        with monkeypatch.context() as patch, contextlib.suppress(OSError):
+            patch.setattr(os, function, call)
+            storage.write(copy, identity(), new, {"seconds": 9}, is_stale=lambda sidecar: True)
+        found = storage.read(copy, name)
+        is_new = found.sidecar["seconds"] == 9
+        np.testing.assert_array_equal(found.arrays["curve"], (new if is_new else ARRAYS)["curve"])
+        seen.append(is_new)
+        storage.settle(copy)
+        assert storage.read(copy, name).sidecar == found.sidecar
+        storage.write(copy, identity(), new, {"seconds": 10}, is_stale=lambda sidecar: True)
+        assert storage.read(copy, name).sidecar["seconds"] == 10
+        assert sorted(path.suffix for path in copy.iterdir()) == [".json", ".npz"]
+    assert seen[-1] and (not seen[0] or function == "unlink")
+
+
+def test_a_stale_cell_that_is_replaced_twice_is_the_first_replacement(stored):
+    """Who comes second sees that it is stale no more."""
+    folder, name = stored
+
+    def is_stale(sidecar):
+        return sidecar["seconds"] == 1.5
+
+    for seconds in (9, 10):
+        storage.write(folder, identity(), ARRAYS, {"seconds": seconds}, is_stale=is_stale)
+    assert storage.read(folder, name).sidecar["seconds"] == 9
+
+
 def test_an_object_array_is_named_though_its_hash_is_right(stored):
     """Reading it would run what the file says."""
     folder, name = stored
@@ -217,7 +266,7 @@ def test_index_finds_by_identity_and_warns_of_damage(stored):
     folder, name = stored
     (folder / "0123.json").write_text("{")
     with pytest.warns(UserWarning, match="0123.json is damaged"):
-        index = storage.Index(folder)
+        index = Index(folder)
     assert index.find(identity()).arrays["count"] == 3
     assert index.find(identity(seed=1)) is None
     (folder / f"{name}.npz").write_bytes(b"")
@@ -227,16 +276,14 @@ def test_index_finds_by_identity_and_warns_of_damage(stored):
 
 def test_index_finds_without_the_data_unless_it_changed(tmp_path):
     storage.write(tmp_path, identity(data="a" * 64), ARRAYS, {})
-    assert storage.Index(tmp_path).find(identity()) is not None
+    assert Index(tmp_path).find(identity()) is not None
     storage.write(tmp_path, identity(data="b" * 64), ARRAYS, {})
     with pytest.raises(ValueError, match="versions of the data, checksums (aaa|bbb)"):
-        storage.Index(tmp_path).find(identity())
+        Index(tmp_path).find(identity())
 
 
 def test_provenance_says_what_computed():
-    import jax
-
-    told = storage.provenance()
+    told = provenance.here()
     assert told["versions"]["jax"] == jax.__version__
     assert told["versions"]["numpy"] == np.__version__
     assert told["backend"] == jax.default_backend() and told["device"] and told["x64"] is True

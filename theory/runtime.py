@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -46,20 +47,22 @@ def numerics() -> Iterator[None]:
       - float64 is there, and is the default of arrays that are made without a dtype;
       - keys that are made without naming a generator are of threefry2x32;
       - threefry draws in its partitionable form, in which a number does not depend on how the array
-        is spread over devices.
+        is spread over devices;
+      - matrix products have the precision that JAX gives them by default.
 
     Not decided:
       - the dtype of arrays that were made outside: float32 stays float32;
       - the generator of typed keys that were made outside (see :func:`own_key`), and the seed of
         ``jax.random.key`` where ``jax_random_seed_offset`` is set (see :func:`key`);
-      - device, precision of matrix products on accelerators, number of threads, instruction set and
-        XLA's flags, which change results within rounding;
+      - device, number of threads, instruction set and XLA's flags, which change results within
+        rounding;
       - what only refuses or reports, such as ``jax_debug_nans`` or ``jax_numpy_rank_promotion``.
     """
     with (
         jax.enable_x64(True),
         jax.default_prng_impl(_GENERATOR),
         jax.threefry_partitionable(True),
+        jax.default_matmul_precision(None),
     ):
         yield
 
@@ -114,6 +117,7 @@ def configure() -> None:
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_default_prng_impl", _GENERATOR)
     jax.config.update("jax_threefry_partitionable", True)
+    jax.config.update("jax_default_matmul_precision", None)
     # Read by the first factorisation. [measured] Threads of the library wait in a busy loop:
     # ten decompositions of 600 x 600 beside other work took 1 s with one thread and 6 s with two.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -127,6 +131,23 @@ def configure() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def warn_in_lines() -> None:
+    """Have each warning of this process be a line of its command.
+
+    One about a damaged entry of the compilation cache names the folder to remove, as JAX neither
+    replaces the entry nor says where it is.
+    """
+
+    def line(message: Warning | str, *_: Any, **__: Any) -> str:
+        text = " ".join(str(message).split())
+        if "persistent compilation cache" in text:
+            folder = jax.config.read("jax_compilation_cache_dir")
+            text += f"; to be rid of it remove the folder {folder}"
+        return f"warning: {text}\n"
+
+    warnings.formatwarning = line
 
 
 def source_digest(*packages: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sims import balance, catalogue, compute, memory, planning, programs, runner, storage
 from sims.balance import Balance
+from sims.index import Index
 from theory import runtime
 
 PROGRAMS = 3
@@ -24,7 +25,7 @@ SHORT = 1.0
 
 def stored_seconds(stem: str, folder: Path) -> dict[str, float]:
     """The seconds of the stored cells of each label, which add up to those of the run."""
-    index = storage.Index(folder / stem)
+    index = Index(folder / stem)
     found: dict[str, float] = collections.defaultdict(float)
     for study, label, config, num_seeds in catalogue.get(stem).table("default"):
         for seed in range(num_seeds):

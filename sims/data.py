@@ -49,18 +49,21 @@ def shifted_gauss(
     if n % 2:
         raise ValueError(f"n must be even, for classes of one size; got {n}.")
     arguments.scalar("mu", mu)
-    y = jnp.repeat(jnp.array([1, -1], dtype), n // 2)
-    x = jax.random.normal(arguments.key("key", key), (n, d), dtype) + y[:, None] * jnp.asarray(
-        mu, dtype
+    # Short floats are made of numbers that are drawn and shifted in float32.
+    wide = arguments.wider(dtype)
+    y = jnp.repeat(jnp.array([1, -1], wide), n // 2)
+    x = jax.random.normal(arguments.key("key", key), (n, d), wide) + y[:, None] * jnp.asarray(
+        mu, wide
     )
-    return x, y
+    return x.astype(dtype), y.astype(dtype)
 
 
 def gauss(key: Array, n: int, d: int, dtype: DTypeLike = jnp.float32) -> tuple[Array, Array]:
     """Structureless data: x ~ N(0, I) of shape ``(n, d)``, y = +-1 uniform and independent of x."""
     n, d = arguments.integer("n", n), arguments.integer("d", d)
     key_x, key_y = jax.random.split(arguments.key("key", key))
-    return jax.random.normal(key_x, (n, d), dtype), jax.random.rademacher(key_y, (n,), dtype)
+    x = jax.random.normal(key_x, (n, d), arguments.wider(dtype)).astype(dtype)
+    return x, jax.random.rademacher(key_y, (n,), dtype)
 
 
 def train_test(x: Array, y: Array, n: int) -> tuple[Array, Array, Array]:

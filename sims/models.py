@@ -74,7 +74,7 @@ class ConvNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Logits ``(n, classes)`` of images ``(n, height, width, channels)``."""
+        """Logits ``(n, classes)`` of images ``(n, height, width, channels)``, at least float32."""
         if x.ndim != 4 or min(x.shape[1:3]) < _SMALLEST:
             raise ValueError(
                 f"x must be images (n, height, width, channels) of at least {_SMALLEST} x "
@@ -83,6 +83,7 @@ class ConvNet(nn.Module):
         arguments.number("width", self.width, low=0.0, open_low=True)
         first, second, third = (max(1, round(size * self.width)) for size in _CHANNELS)
         stride = 2 if min(x.shape[1:3]) >= _SMALLEST_HALVED else 1
+        x = x.astype(arguments.wider(x.dtype))
         x = Convolution(first, stride=stride)(x.transpose(3, 1, 2, 0))
         for features in (second, third):
             x = Convolution(features)(x)
@@ -105,8 +106,8 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Outputs ``(n, outputs)`` of inputs ``(n, ...)``, which are flattened."""
-        x = x.reshape(x.shape[0], -1)
+        """Outputs ``(n, outputs)``, at least float32, of inputs ``(n, ...)``, flattened."""
+        x = x.reshape(x.shape[0], -1).astype(arguments.wider(x.dtype))
         for width in self.hidden:
             x = self.activation(nn.Dense(width)(x))
         return nn.Dense(self.outputs)(x)
@@ -131,8 +132,10 @@ def flatten(net: nn.Module, shape: tuple[int, ...]) -> Flat:
 
     Args:
       net: a module whose layers have a ``kernel (fan-in, features)`` and perhaps a ``bias``.
-      shape: of one input.
+      shape: of one input, all lengths at least 1.
     """
+    for size in shape:
+        arguments.integer("shape", size)
     example = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     tree = jax.eval_shape(net.init, jax.random.key(0), example)
     bounds, unravel = ravel_pytree(

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jax import Array
@@ -24,13 +25,22 @@ class Fit:
     """A finished training: its parameters, and what was seen after each of E epochs."""
 
     params: Any
-    loss: Array  # (E,), mean over the epoch's batches, each before its step
+    loss: Array  # (E,), mean over the epoch's batches, each before its step; at least float32
     scale: Array  # (E,), the plateau rule's factor on the steps of the epoch
     scores: Any  # what ``score`` gave, with a leading axis (E,)
 
 
 def momentum(rate: Any) -> optax.GradientTransformation:
-    """The published optimiser [code]: Nesterov momentum 0.9 and weight decay 5e-4."""
+    """The published optimiser [code]: Nesterov momentum 0.9 and weight decay 5e-4.
+
+    Args:
+      rate: the learning rate, non-negative, which may be traced; or optax's schedule of it.
+
+    Raises:
+      ValueError: for a rate that is no number, negative or not finite.
+    """
+    if not callable(rate):
+        rate = arguments.scalar("rate", rate, low=0.0)
     return optax.chain(
         optax.add_decayed_weights(WEIGHT_DECAY), optax.sgd(rate, MOMENTUM, nesterov=True)
     )
@@ -71,7 +81,9 @@ def train(
     """
     arguments.integer("batch", batch)
     arguments.integer("epochs", epochs)
-    if x.shape[:1] != y.shape[:1] or x.shape[0] < batch:
+    # NumPy's own arrays cannot be indexed by what is traced.
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    if x.ndim < 1 or x.shape[:1] != y.shape[:1] or x.shape[0] < batch:
         raise ValueError(
             f"x and y must hold the same number of samples, at least a batch of {batch}; "
             f"got shapes {x.shape} and {y.shape}."
@@ -96,13 +108,15 @@ def train(
             value, gradient = jax.value_and_grad(loss)(params, *samples)
             updates, moments = optimizer.update(gradient, moments, params)
             if on_plateau:
-                updates = jax.tree.map(lambda leaf: schedule.scale * leaf, updates)
+                scale = schedule.scale
+                updates = jax.tree.map(lambda leaf: scale.astype(leaf.dtype) * leaf, updates)
             return (optax.apply_updates(params, updates), moments), value
 
         batches = order.reshape(num_batches, batch), first + jnp.arange(num_batches)
         (params, moments), values = jax.lax.scan(step, (params, moments), batches)
-        mean = jnp.mean(values)
-        _, after = plateau.update({}, schedule, value=mean)
+        mean = jnp.mean(values, dtype=arguments.wider(values.dtype))
+        with jax.numpy_dtype_promotion("standard"):  # optax multiplies integers by floats
+            _, after = plateau.update({}, schedule, value=mean)
         return (params, moments, after), (mean, schedule.scale, score(params))
 
     start = (params, optimizer.init(params), plateau.init(params))
@@ -116,8 +130,17 @@ def in_batches(fn: Callable[..., Any], size: int, *arrays: Array) -> Any:
 
     ``fn`` must treat rows independently. The last batch is filled up with zeros, whose results are
     dropped, so that ``fn`` is compiled for one shape.
+
+    Raises:
+      ValueError: for no arrays, no rows, or other numbers of them.
     """
-    n = arrays[0].shape[0]
+    lengths = [np.shape(array)[:1] for array in arrays]
+    if not lengths or lengths[0] in ((), (0,)) or len(set(lengths)) > 1:
+        raise ValueError(
+            "arrays must hold the same number of rows, at least one; "
+            f"got shapes {[np.shape(array) for array in arrays]}."
+        )
+    n = lengths[0][0]
     size = min(arguments.integer("size", size), n)
     short = -n % size
 

@@ -124,3 +124,19 @@ def test_perceptron_without_hidden_layers_is_linear():
     np.testing.assert_allclose(
         doubled, 2 * (net.apply(params, x) - net.apply(params, 0 * x)), rtol=1e-5
     )
+
+
+def test_short_inputs_and_integers_are_read_in_float32(digits_net):
+    params = digits_net.initialise(jax.random.key(0))
+    images = jnp.asarray(np.random.default_rng(0).integers(0, 2, (2, 8, 8, 1)), jnp.uint8)
+    expected = digits_net.apply(params, images.astype(jnp.float32))
+    with jax.numpy_dtype_promotion("strict"):
+        for dtype in (jnp.uint8, jnp.bfloat16):
+            found = digits_net.apply(params, images.astype(dtype))
+            assert found.dtype == jnp.float32
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_inputs_have_entries(rejects):
+    with rejects("shape must be at least 1; got 0."):
+        models.flatten(models.MLP((2,), 2), (0,))

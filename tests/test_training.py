@@ -137,3 +137,37 @@ def test_arguments_are_checked(rejects):
         fit(jax.random.key(0), x, y, epochs=0)
     with rejects("size must be at least 1; got 0"):
         training.in_batches(lambda x: x, 0, x)
+
+
+def test_batches_are_of_rows_that_there_are(rejects):
+    for arrays in ((), (jnp.ones((0, 2)),), (jnp.ones((4, 2)), jnp.ones(3)), (jnp.ones(()),)):
+        with rejects("arrays must hold the same number of rows, at least one; got shapes ["):
+            training.in_batches(lambda *parts: parts, 2, *arrays)
+
+
+def test_rates_are_not_negative(rejects):
+    with rejects("rate must be in [0, inf); got -0.1."):
+        training.momentum(-0.1)
+
+
+def test_trains_arrays_of_numpy_and_dtypes_that_differ():
+    """A rate as NumPy's float64, parameters in float32 or bfloat16, under strict promotion."""
+    x, y = task()
+    key = jax.random.key(3)
+    expected = fit(key, x, y).loss
+    for dtype, off in ((jnp.float32, 1e-5), (jnp.bfloat16, 0.05)):
+        with jax.numpy_dtype_promotion("strict"):
+            found = training.train(
+                key,
+                jnp.zeros(D, dtype),
+                loss,
+                x.astype(dtype),
+                y.astype(dtype),
+                optimizer=training.momentum(np.float64(RATE)),
+                batch=BATCH,
+                epochs=EPOCHS,
+                on_plateau=True,
+                score=lambda params: params,
+            )
+        assert found.params.dtype == dtype and found.loss.dtype == jnp.float32
+        np.testing.assert_allclose(found.loss, expected, rtol=off)

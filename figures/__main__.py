@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from figures import catalogue, drawing
-from theory import files, stopping
+from theory import console, files, stopping
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; wrong input ends it with one line and exit status 2."""
+    # A shell inside of a notebook passes on the notebook's, which cannot be imported everywhere.
+    os.environ.pop("MPLBACKEND", None)
     parser = _Parser(
         prog="python -m figures",
         usage="%(prog)s [report] [STEM ...] [options] | %(prog)s numbers [options]",
@@ -77,4 +80,4 @@ class _Parser(argparse.ArgumentParser):
 
 
 if __name__ == "__main__":
-    main()
+    console.run(main)

@@ -6,14 +6,13 @@ import dataclasses
 import functools
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from figures import catalogue
-from theory import files
+from theory import console, files
 
 if TYPE_CHECKING:
     from sims.experiment import StemResults
@@ -78,7 +77,7 @@ def draw_all(
     missing = [stem for stem in modules if not found[stem]]
     draw = functools.partial(_draw, out=Path(out))
     drawn = runtime.in_processes(draw, [loaded[stem] for stem in missing])
-    with tqdm(total=len(missing), unit="stem", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=len(missing), unit="stem", disable=not console.on_terminal()) as bar:
         for stem, (figures, _) in zip(missing, drawn, strict=True):
             found[stem] = figures
             bar.update()

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from sims import catalogue, running
 from sims.options import FOLDER, Options
+from theory import console
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -103,4 +104,4 @@ class _Parser(argparse.ArgumentParser):
 
 
 if __name__ == "__main__":
-    main()
+    console.run(main)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import sys
 import time
 from collections.abc import Hashable, Sequence
 
@@ -19,7 +18,7 @@ from sims import balance, compute, costs, machine, memory, programs, sweep
 from sims.balance import Balance
 from sims.costs import Work
 from sims.experiment import Study
-from theory import runtime
+from theory import console, runtime
 
 
 @dataclasses.dataclass
@@ -120,7 +119,7 @@ def forecast(plan: sweep.Plan, measured: Balance | None = None) -> Forecast:
         measured = balance.measure() if batches else Balance(Work(), 0.0)
     counted: dict[Hashable, tuple[Work, float, Hashable, float]] = {}
     calls = []
-    for jobs in tqdm(batches, unit="call", leave=False, disable=not sys.stderr.isatty()):
+    for jobs in tqdm(batches, unit="call", leave=False, disable=not console.on_terminal()):
         study, config = jobs[0].study, jobs[0].config
         loading = 0.0
         kind = (study, config, len(jobs))

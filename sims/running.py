@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sims import catalogue
 from sims.options import Options
 from sims.options import parse as options_of
-from theory import files, stopping
+from theory import console, files, stopping
 
 if TYPE_CHECKING:
     from sims import processes
@@ -173,7 +173,7 @@ def _supervise(plan: Plan, command: Sequence[str], size: int) -> None:
 
     from sims import processes
 
-    show = sys.stderr.isatty()
+    show = console.on_terminal()
     try:
         with tqdm(total=plan.total, initial=plan.done, unit="cell", disable=not show) as bar:
             for _ in processes.supervise(command, size):

@@ -8,7 +8,6 @@ at the same time on the same folder divide the cells among them (see ``sims.leas
 from __future__ import annotations
 
 import itertools
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from sims import compute, leases, provenance, storage
 from sims.jobs import Job, Row
-from theory import runtime
+from theory import console, runtime
 
 # Seconds between two looks at whether another run has stored a cell.
 _LOOK = 0.5
@@ -123,7 +122,7 @@ class Plan:
         index, count = part
         made = provenance.here()
         workers = cells_at_once(processes)
-        show = progress and sys.stderr.isatty()
+        show = progress and console.on_terminal()
         batches = self.batches()
         start = len(batches) * index // count
         own = len(batches) * (index + 1) // count - start

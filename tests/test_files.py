@@ -84,11 +84,27 @@ def test_a_link_below_the_folder_leads_nowhere(tmp_path, rejects):
 
 
 def test_a_target_must_be_a_file_in_a_folder_that_is_there(tmp_path, rejects):
-    for path in (tmp_path, tmp_path / "none" / "file", tmp_path / ("x" * 300)):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    # As /dev/stdout is one: replacing it would take the stream from every other process.
+    (tmp_path / "stream").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    before = listed(tmp_path)
+    for name in (".", "none/file", "x" * 300, "circle", "stream", "pipe", "\0"):
         with rejects("--json must be a file in a writable folder; got "):
-            files.check_target("--json", path)
-    files.check_target("--json", tmp_path / "file")
-    assert listed(tmp_path) == []
+            files.target("--json", tmp_path / name)
+    assert files.target("--json", tmp_path / "file") == tmp_path / "file"
+    assert listed(tmp_path) == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_target_is_where_links_lead(tmp_path, there):
+    (tmp_path / "real").mkdir()
+    if there:
+        (tmp_path / "real" / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real/file")
+    files.write(files.target("--json", tmp_path / "link"), b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "file").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,10 @@ def _process(_):
     return os.getpid()
 
 
+def _backend(_):
+    return os.environ.get("MPLBACKEND")
+
+
 def _root(number):
     return math.sqrt(number)
 
@@ -136,6 +140,11 @@ def test_no_process_outlives_the_results_or_an_error(two_cores):
     with pytest.raises(ValueError, match="math domain"):
         list(runtime.in_processes(_root, [-1.0, 1.0]))
     assert not multiprocessing.active_children()
+
+
+def test_processes_forget_the_backend_of_a_notebook(two_cores, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://no_such_module.backend_inline")
+    assert [backend for backend, _ in runtime.in_processes(_backend, [0, 1])] == [None, None]
 
 
 def test_one_core_is_enough(monkeypatch):

@@ -170,6 +170,7 @@ def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
         (["list", "nothing"], "got 'nothing'."),
         (["verify", CHEAP, "--instances", "0"], "--instances must be at least 1; got 0."),
         (["verify", CHEAP, "--seed", "-1"], "--seed must be at least 0; got -1."),
+        (["falsify", CHEAP, "--seed", str(2**63)], f"--seed must be at most {2**63 - 1}; got "),
         (
             ["verify", CHEAP, "--json", "/no/such/folder/verdicts.json"],
             "--json must be a file in a writable folder; got /no/such/folder/verdicts.json.",

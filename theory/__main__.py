@@ -202,9 +202,9 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     from theory import arguments, files
 
-    arguments.integer("--seed", options.seed, low=0)
+    arguments.integer("--seed", options.seed, low=0, high=2**63 - 1)
     if options.json is not None:
-        files.check_target("--json", options.json)
+        options.json = files.target("--json", options.json)
 
 
 def _write(target: Path | None, rows: list[dict[str, Any]]) -> None:
@@ -238,4 +238,6 @@ def _finite(value: float) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from theory import console
+
+    console.run(main)

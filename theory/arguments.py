@@ -181,14 +181,16 @@ def slope(value: Any) -> Any:
     return scalar("gamma", value, low=0.0, high=1.0, open_high=True)
 
 
-def integer(name: str, value: Any, *, low: int = 1) -> int:
-    """A Python integer of at least ``low``; static under ``jit``."""
+def integer(name: str, value: Any, *, low: int = 1, high: int | None = None) -> int:
+    """A Python integer of at least ``low`` and at most ``high``; static under ``jit``."""
     try:
         result = operator.index(value)
     except TypeError as error:
         raise ValueError(f"{name} must be an integer; got {value!r:.80}.") from error
     if result < low:
         raise ValueError(f"{name} must be at least {low}; got {result}.")
+    if high is not None and result > high:
+        raise ValueError(f"{name} must be at most {high}; got {result}.")
     return result
 
 

@@ -99,15 +99,22 @@ def prepare(what: str, root: Path, below: str = "") -> None:
             continue
 
 
-def check_target(name: str, path: Path) -> None:
-    """See that a file can be made or replaced later; ValueError names the argument."""
+def target(name: str, path: Path) -> Path:
+    """The file that a user has named to be written later, at the end of links that lead to it.
+
+    Raises:
+      ValueError: naming the argument, if the file cannot be made or replaced: its folder is not
+        there or not writable, or it is a folder, a device or a pipe.
+    """
     try:
-        fits = path.parent.is_dir() and not path.is_dir()
-    except OSError:  # a name that no file can have
+        leads_to = path.resolve()
+        fits = leads_to.parent.is_dir() and (leads_to.is_file() or not leads_to.exists())
+    except (OSError, RuntimeError, ValueError):  # a name that no file can have, a circle of links
         fits = False
     if not fits:
         raise ValueError(f"{name} must be a file in a writable folder; got {path}.")
-    prepare(f"{name} folder", path.parent)
+    prepare(f"{name} folder", leads_to.parent)
+    return leads_to
 
 
 def holder() -> dict[str, Any]:

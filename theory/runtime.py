@@ -112,7 +112,7 @@ def configure() -> None:
     For a whole process what :func:`numerics` is for a block. Simulations name their dtypes, so that
     float64 being available does not change them. The cache lies in ``$JAX_COMPILATION_CACHE_DIR``,
     or else ``$XDG_CACHE_HOME/twolayer``, or else ``~/.cache/twolayer``; a folder that cannot be
-    made only costs the cache.
+    made, or a user without a home, only costs the cache.
     """
     jax.config.update("jax_enable_x64", True)
     jax.config.update("jax_default_prng_impl", _GENERATOR)
@@ -123,10 +123,10 @@ def configure() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         base = os.environ.get("XDG_CACHE_HOME")
-        folder = (Path(base) if base else Path.home() / ".cache") / "twolayer"
         try:
+            folder = (Path(base) if base else Path.home() / ".cache") / "twolayer"
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
+        except (OSError, RuntimeError):  # a user of a container may have no home at all
             return
         jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
@@ -223,6 +223,8 @@ def _take_one_core() -> None:
     # Ctrl-C reaches every process of a terminal, and the first one answers it for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Nothing is shown here, so no backend is needed, and a notebook's may not be installed.
+    os.environ.pop("MPLBACKEND", None)
     # Each process would take an accelerator's memory for itself.
     jax.config.update("jax_platforms", "cpu")
     single_threaded()

@@ -10,6 +10,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from theory import console
+
 
 @contextlib.contextmanager
 def stopping(say: Callable[[], str]) -> Iterator[None]:
@@ -30,7 +32,7 @@ def stopping(say: Callable[[], str]) -> Iterator[None]:
             number = reader.recv(1)
         if number:
             # A progress bar leaves the cursor behind it.
-            start = "\n" if sys.stderr.isatty() else ""
+            start = "\n" if console.on_terminal() else ""
             print(f"{start}stopped: {say()}", file=sys.stderr)
             sys.stderr.flush()
             os._exit(128 + number[0])

@@ -65,7 +65,7 @@ def main(
     if given.json:
         try:
             files.prepare("--json folder", given.json.parent)
-            files.check_target("--json", given.json)
+            given.json = files.target("--json", given.json)
         except ValueError as error:
             parser.exit(2, f"python -m tests.benchmarks: {error}\n")
     runtime.configure()

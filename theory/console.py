@@ -1,0 +1,53 @@
+"""Start a command: its standard streams, a reader that leaves, a terminal or none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+# What shells report of a program that a closed pipe ended: 128 + SIGPIPE.
+CLOSED_PIPE = 141
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a command's ``main`` and end the process with the status that it returns.
+
+    A reader that leaves early, as ``head`` does, ends the command without a word and with status
+    141. Where a standard stream is closed, as by ``2>&-``, what is written to it goes nowhere.
+    """
+    _open_streams()
+    try:
+        try:
+            status = main()
+        finally:
+            # Here and not at the interpreter's end, where a closed pipe can no longer be caught.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Else the interpreter would flush once more, and say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(CLOSED_PIPE)
+    sys.exit(status)
+
+
+def on_terminal() -> bool:
+    """Whether messages go to a terminal, where a bar of progress can be drawn."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _open_streams() -> None:
+    """Give closed standard streams a place to write to.
+
+    Else the next file that is opened takes the number of the stream, and receives what XLA says.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))

@@ -170,6 +170,46 @@ def test_leaky_relu_hand_values():
     )
 
 
+def test_slopes_of_other_leaky_relus():
+    """The identity at 1, the absolute value at -1, and a slope above 1, at rho = 1, 0, -1."""
+    two, three, ends = jnp.array(2.0), jnp.array(3.0), jnp.array([1.0, 0.0, -1.0])
+    for gamma, gate, value in [
+        (1.0, [1.0, 1.0, 1.0], [6.0, 0.0, -6.0]),
+        (-1.0, [1.0, 0.0, -1.0], [6.0, 12 / np.pi, 6.0]),
+        (3.0, [5.0, 4.0, 3.0], [30.0, 12 / np.pi, -18.0]),
+    ]:
+        phi = activations.leaky_relu(gamma)
+        np.testing.assert_allclose(phi.derivative_moment(two, three, ends), gate, atol=1e-14)
+        np.testing.assert_allclose(phi.value_moment(two, three, ends), value, atol=1e-13)
+
+
+@every_activation
+def test_short_floats_are_read_in_float32(name):
+    phi = TABLE[name][0]
+    at = jnp.array([4.0, 0.3]), jnp.array([3.0, 0.1]), jnp.array([0.9, -0.4])
+    for moment in (phi.value_moment, phi.derivative_moment):
+        short = [value.astype(jnp.bfloat16) for value in at]
+        found = moment(*short)
+        assert found.dtype == jnp.float32
+        np.testing.assert_array_equal(found, moment(*(v.astype(jnp.float32) for v in short)))
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+@pytest.mark.parametrize("dtype, size", [(jnp.float32, 1e30), (jnp.float64, 1e200)])
+def test_moments_of_smooth_activations_at_huge_norms(name, dtype, size):
+    """phi is the sign there; beside a norm of 1 phi' is seen only where the other one is 0."""
+    phi = TABLE[name][0]
+    far, cosine = jnp.asarray(size, dtype), COSINES.astype(dtype)
+    np.testing.assert_allclose(
+        phi.value_moment(far, far, cosine), 2 / np.pi * np.arcsin(COSINES), atol=1e-6
+    )
+    np.testing.assert_allclose(phi.derivative_moment(far, far, cosine), 0, atol=1e-15)
+    near = jnp.ones((), dtype)
+    assert 0 < float(phi.value_moment(far, near, cosine[3])) < 1
+    product = phi.derivative_moment(far, near, jnp.zeros((), dtype)) * far
+    assert np.isfinite(product) and product > 0
+
+
 def test_moments_at_zero_norm():
     zero, one = jnp.zeros(()), jnp.ones(())
     for name, (phi, _, _, at_zero) in TABLE.items():
@@ -225,8 +265,8 @@ def test_resolve():
 
 
 def test_bad_slopes(rejects):
-    for wrong in (1.0, -0.1, float("nan")):
-        with rejects("gamma must be in [0, 1)"):
+    for wrong in (float("inf"), float("nan")):
+        with rejects("gamma must be in (-inf, inf)"):
             activations.resolve(wrong)
     with rejects("gamma must be a number"):
         activations.resolve("relu")

@@ -58,6 +58,57 @@ def test_angle_at_the_edges():
         assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
 
 
+def test_angle_of_vectors_of_any_size():
+    x, z = np.array([1.0, 2.0]), np.array([2.0, -0.5])
+    exact = np.arccos(x @ z / np.sqrt((x @ x) * (z @ z)))
+    for dtype, size in [(jnp.float32, 1e30), (jnp.float64, 1e200)]:
+        for a, b in [(size, size), (1 / size, 1 / size), (size, 1 / size), (1.0, size)]:
+            first, second = jnp.asarray(a * x, dtype), jnp.asarray(b * z, dtype)
+            np.testing.assert_allclose(angles.angle(first, second), exact, rtol=1e-6)
+            assert np.all(np.isfinite(jax.grad(angles.angle)(first, second)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_powers_of_two_change_no_digit(dtype):
+    size = jnp.asarray([0.0, 1.0, 1.5, 2.0, 0.3, 1e30, 1e-30], dtype)
+    unit = angles.power_of_two(size)
+    assert unit.dtype == dtype
+    np.testing.assert_array_equal(unit[:5], [1, 1, 1, 2, 0.25])
+    np.testing.assert_array_equal(size / unit * unit, size)
+    assert np.all((size / unit >= 1) & (size / unit < 2) | (size == 0))
+    assert jax.grad(angles.power_of_two)(size[2]) == 0
+
+
+def test_a_corrected_value_has_the_derivatives_of_its_carrier():
+    def cube(x):
+        return angles.valued(jnp.round(x**3), x**3)
+
+    at = jnp.array(1.1)
+    assert cube(at) == 1
+    np.testing.assert_allclose(jax.grad(cube)(at), 3 * 1.1**2)
+    np.testing.assert_allclose(jax.grad(jax.grad(cube))(at), 6 * 1.1)
+    np.testing.assert_allclose(jax.jacrev(jax.jacfwd(jax.grad(cube)))(at), 6)
+    # A cosine of 1 up to rounding has a maximum there, whatever it is snapped to.
+    assert jax.grad(lambda t: angles.snap(jnp.cos(t)))(1e-9) == -1e-9
+    np.testing.assert_allclose(jax.grad(jax.grad(lambda t: angles.snap(jnp.cos(t))))(1e-9), -1)
+
+
+def test_an_angle_that_is_known_serves_the_values_alone():
+    cosine = jnp.array([0.6, -0.3])
+    for profile in (angles.arcsine, angles.order_one):
+        for order in range(3):
+
+            def plain(c, f=profile):
+                return f(c)
+
+            def told(c, f=profile):
+                return f(c, jnp.arccos(jax.lax.stop_gradient(c)))
+
+            for _ in range(order):
+                plain, told = jax.grad(plain), jax.grad(told)
+            np.testing.assert_allclose(jax.vmap(told)(cosine), jax.vmap(plain)(cosine), rtol=1e-13)
+
+
 def test_snap_moves_only_the_last_digits():
     eps = np.finfo(np.float64).eps
     cosine = jnp.array([1 - 60 * eps, 1 + 3 * eps, -1 + 60 * eps, 1 - 70 * eps, 0.5])

@@ -185,6 +185,56 @@ def test_dtype_slope_and_batch():
     np.testing.assert_allclose(by_number, kernel(x[0], x[0]), rtol=1e-14)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@every_activation
+def test_second_derivatives_at_equal_and_opposite_rows(name, depth):
+    """As beside these rows; the tangent kernel of ReLU has no second ones there."""
+    x, kinds = normal(13, 3), 1 if name == "relu" else 2
+
+    def pair(x, z, bias):
+        return both(name, depth)(x[None], z[None], bias)[:kinds, 0, 0]
+
+    mixed = jax.jit(jax.jacfwd(jax.jacrev(pair, 0), 1))
+    pure = jax.jit(jax.jacrev(jax.jacfwd(pair, 0), 0))
+    for z, bias in [(x, 0.0), (x, 0.5), (-x, 0.0)]:
+        for derivative in (mixed, pure):
+            at, beside = derivative(x, z, bias), derivative(x, z + 1e-5, bias)
+            np.testing.assert_allclose(at, beside, atol=1e-3 * np.max(np.abs(beside)) + 1e-4)
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_gradients_at_zero_rows_of_a_smooth_activation(depth):
+    """Without bias too, where norm and cosine have no derivative."""
+    x, zero, step = normal(14, 1, 3), jnp.zeros((1, 3)), 1e-5
+    for kind in KERNELS:
+        kernel = jitted(kind, "erf", depth)
+        found = jax.grad(lambda z, kernel=kernel: kernel(x, z)[0, 0])(zero)[0]
+        steps = step * jnp.eye(3)
+        numeric = (kernel(x, steps) - kernel(x, -steps))[0] / (2 * step)
+        np.testing.assert_allclose(found, numeric, rtol=1e-8)
+
+
+@every_activation
+def test_rows_of_any_size(name):
+    """Rows whose squares float32 has not, beside the same ones in float64."""
+    x, others = normal(15, 3, 4), normal(16, 2, 4)
+    for depth, first, second, bias in [
+        (3 if name == "relu" else 1, 1e30, 1e-30, 0.0),
+        (3, 1e15, 1e20, 1.0),
+        (2, 1e-15, 1e-20, 1.0),
+    ]:
+        x32, z32 = (first * x).astype(jnp.float32), (second * others).astype(jnp.float32)
+        found = both(name, depth)(x32, z32, bias)
+        exact = both(name, depth)(x32.astype(float), z32.astype(float), bias)
+        np.testing.assert_allclose(found, exact, rtol=1e-4, atol=1e-6 * np.max(np.abs(exact)))
+
+
+def test_linear_kernel_overflows_only_where_it_is_beyond_the_dtype():
+    x = jnp.array([[2.0**99, 2.0**99]], jnp.float32)
+    z = jnp.array([[2.0**99, -(2.0**99)], [2.0**-99, 2.0**-98]], jnp.float32)
+    np.testing.assert_array_equal(deep_kernels.linear_kernel(x, z), [[0.0, 3.0]])
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_short_floats_give_the_float32_kernels_of_the_same_numbers(dtype):
     x, z = jnp.array([[1.0, 0.0]], dtype), jnp.array([[1.0, 1.0], [1.0, 1.75]], dtype)

@@ -303,7 +303,7 @@ WRONG = {
     ),
     "steps": (dict(steps=-1), "steps must be at least 0; got -1."),
     "fraction": (dict(steps=1.5), "steps must be an integer; got 1.5."),
-    "gamma": (dict(gamma=1.0), "gamma must be in [0, 1); got 1.0."),
+    "gamma": (dict(gamma=np.nan), "gamma must be in (-inf, inf); got nan."),
     "scheduler": (dict(scheduler="cosine"), "scheduler must be None or 'plateau'; got 'cosine'."),
     "coordinates": (dict(coordinates="dual"), "coordinates must be one of auto, weights, gram"),
     "gram": (dict(gram=np.eye(3)), "gram must have 12 rows; got shape (3, 3)."),

@@ -247,6 +247,104 @@ def test_kernels_of_two_dtypes_are_those_of_the_wider_one():
     )
 
 
+@functools.cache
+def second_derivatives(name, form):
+    """Mixed ones of the NNGP and gate kernel in both orders, and those in x alone; compiled."""
+
+    def kernels_of(x, z, init_bias):
+        return jitted(name, form)(x[None], z[None], init_bias)[:2, 0, 0]
+
+    return jax.jit(
+        lambda x, z, init_bias: (
+            jax.jacfwd(jax.jacrev(kernels_of, 0), 1)(x, z, init_bias),
+            jax.jacrev(jax.jacfwd(kernels_of, 1), 0)(x, z, init_bias).swapaxes(1, 2),
+            jax.jacfwd(jax.jacrev(kernels_of, 0), 0)(x, z, init_bias),
+        )
+    )
+
+
+@pytest.mark.parametrize("form", ["gram", "pairwise"])
+@every_activation
+def test_second_derivatives_at_equal_and_opposite_rows(name, form):
+    """As beside these rows; the gate of a leaky ReLU has none, and 0 is returned."""
+    x = normal(25, 3)
+    finite = slice(1, 2) if name == "leaky" else slice(0, 2)  # of gate and NNGP
+    for z, init_bias in [(x, 0.0), (-x, 0.0), (x, 1.0)]:
+        forward, backward, pure = second_derivatives(name, form)(x, z, init_bias)
+        beside = second_derivatives(name, form)(x, z + 1e-4, init_bias)
+        np.testing.assert_allclose(forward, backward, atol=1e-13)
+        np.testing.assert_allclose(forward[finite], beside[0][finite], atol=5e-4)
+        np.testing.assert_allclose(pure[finite], beside[2][finite], atol=5e-4)
+        if name == "leaky":
+            assert np.all(forward[0] == 0) and np.all(pure[0] == 0)
+
+
+@pytest.mark.parametrize("form", ["gram", "pairwise"])
+def test_mixed_second_derivative_of_relu_in_closed_form(form):
+    x = normal(26, 3)
+
+    def nngp(x, z):
+        return nngp_kernel(x[None], z[None], 0.25, init_bias=0.0, form=form)[0, 0]
+
+    mixed = jax.jit(jax.jacfwd(jax.jacrev(nngp, 0), 1))
+    np.testing.assert_allclose(mixed(x, x), (1 + 0.25**2) / 2 / 3 * np.eye(3), atol=1e-14)
+    np.testing.assert_allclose(mixed(x, -x), 0.25 / 3 * np.eye(3), atol=1e-14)
+    np.testing.assert_allclose(jax.jit(jax.hessian(nngp))(x, x), 0, atol=1e-14)
+    points = jnp.stack([x, 2 * x, normal(27, 3)])
+    np.testing.assert_allclose(
+        jax.vmap(mixed, in_axes=(0, None))(points, x), [mixed(p, x) for p in points], atol=1e-14
+    )
+
+
+@pytest.mark.parametrize("form", ["gram", "pairwise"])
+@pytest.mark.parametrize("name, zero", [("leaky", False), ("tanh", False), ("tanh", True)])
+def test_mixed_second_derivatives_are_the_mean_over_units(name, zero, form):
+    """E[phi'(u) phi'(v) w w^T] at z = x, and at a zero row without bias for a smooth activation."""
+    x, num_samples = normal(28, 3), 40_000
+    z = jnp.zeros(3) if zero else x
+    weight = normal(29, num_samples, 3) / 3**0.5
+    phi = activations.resolve(ACTIVATIONS[name])
+    gates = phi.derivative(weight @ x) * phi.derivative(weight @ z)
+    samples = gates[:, None, None] * weight[:, :, None] * weight[:, None, :]
+    error = np.abs(second_derivatives(name, form)(x, z, 0.0)[0][1] - jnp.mean(samples, axis=0))
+    assert np.all(error <= 5 * jnp.std(samples, axis=0) / num_samples**0.5)
+
+
+@pytest.mark.parametrize("form", ["gram", "pairwise"])
+@pytest.mark.parametrize("dtype, huge", [(jnp.float32, 1e30), (jnp.float64, 1e200)])
+def test_rows_of_any_size(dtype, huge, form):
+    """Beside a bias huge rows lose it and tiny rows are zero; without, the kernel has no scale."""
+    x, eps = edge_points().astype(dtype), float(jnp.finfo(dtype).eps)
+    alone = np.asarray(gate_kernel(x, x, 0.3, init_bias=0.0, form=form))
+    beside = alone.copy()
+    beside[1, 1] = (1 + 0.3**2) / 2  # the zero row is the bias alone, orthogonal to the others
+    for init_bias, size, exact in [
+        (0.0, huge, alone),
+        (0.0, 1e10, alone),
+        (0.0, 1e-10, alone),
+        (0.0, 1 / huge, alone),
+        (1.0, huge, beside),
+        (1.0, 1 / huge, (1 + 0.3**2) / 2),
+    ]:
+        scaled = x * jnp.asarray(size, dtype)
+        found = gate_kernel(scaled, scaled, 0.3, init_bias=init_bias, form=form)
+        np.testing.assert_allclose(found, exact, atol=16 * eps)
+
+
+@pytest.mark.parametrize("form", ["gram", "pairwise"])
+def test_values_overflow_only_where_they_are_beyond_the_dtype(form):
+    x = normal(30, 4, 5).astype(jnp.float32)
+    huge, tiny = x * 1e30, x * 1e-30
+    for kernel in (nngp_kernel, functools.partial(lazy_kernel, bias=False)):
+        exact = kernel(x, x, 0.0, init_bias=0.0, form=form)
+        found = kernel(huge, tiny, 0.0, init_bias=0.0, form=form)
+        np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(kernel(tiny, tiny, 0.0, init_bias=0.0, form=form), 0)
+    opposite = nngp_kernel(huge, -huge, 0.0, init_bias=0.0)
+    np.testing.assert_array_equal(np.diag(opposite), 0)
+    np.testing.assert_allclose(kernels.aug_norm(huge), 1e30 * kernels.aug_norm(x, init_bias=0.0))
+
+
 def test_slope_batches_under_jit_and_differentiates():
     x, z = normal(18, 4, 3), normal(19, 2, 3)
     slopes = jnp.array([0.0, 0.4, 0.9])
@@ -309,8 +407,8 @@ def test_bad_input(rejects):
             kernel(x, jnp.ones((3, 0)), 0.0)
         with rejects("x must be finite"):
             kernel(x.at[0, 0].set(jnp.nan), z, 0.0)
-        with rejects("gamma must be in [0, 1); got 1.0"):
-            kernel(x, z, 1.0)
+        with rejects("gamma must be in (-inf, inf); got inf"):
+            kernel(x, z, float("inf"))
         with rejects("form must be one of gram, pairwise; got 'dense'"):
             kernel(x, z, 0.0, form="dense")
         with rejects("init_bias must be in [0, inf)"):

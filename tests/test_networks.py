@@ -195,7 +195,7 @@ def test_messages(rejects):
         networks.forward(network().replace(a=jnp.ones(4)), jnp.ones((4, 3)), 0.0)
     with rejects("x must have 3 columns; got shape (4, 2)."):
         networks.forward(network(), jnp.ones((4, 2)), 0.0)
-    with rejects("gamma must be in [0, 1); got 1.5."):
-        networks.forward(network(), jnp.ones((4, 3)), 1.5)
+    with rejects("gamma must be in (-inf, inf); got inf."):
+        networks.forward(network(), jnp.ones((4, 3)), np.inf)
     with rejects("x and z must have the same number of columns"):
         networks.empirical_lazy_kernel(network(), jnp.ones((4, 3)), jnp.ones((4, 2)), 0.0)

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,20 @@ from theory import angles, arguments
 
 Scalar: TypeAlias = Float[Array, ""] | float | int
 Moment: TypeAlias = Callable[..., Array]
+
+
+class Law(NamedTuple):
+    """Second moments of (u, v), differentiable where standard deviations and correlation are not.
+
+    They are in units of ``unit_x**2``, ``unit_z**2`` and ``unit_x * unit_z``, powers of two that
+    are not below 1, so that squares of large numbers do not overflow.
+    """
+
+    variance_x: Array
+    variance_z: Array
+    covariance: Array
+    unit_x: Array
+    unit_z: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +52,8 @@ class Activation:
     They are called as ``moment(norm_x, norm_z, cosine)`` with arrays that broadcast without
     raising a rank, such as ``(N, 1)``, ``(1, M)`` and ``(N, M)``, and take their dtype from
     ``cosine``. A caller that knows the angle ``arccos(cosine)`` better than its cosine tells
-    (nearly parallel inputs) passes it as ``angle`` too.
+    (nearly parallel inputs) passes it as ``angle`` too, and one that differentiates the second
+    moments as ``law``, a :class:`Law` in which standard deviations of 0 are no edge.
 
     Attributes:
       name: how messages and legends call it.
@@ -73,14 +88,16 @@ def leaky_relu(gamma: Scalar) -> Activation:
     D does not depend on the norms.
 
     Args:
-      gamma: the slope, a scalar in [0, 1); may be traced.
+      gamma: the slope, any number, a scalar; may be traced. 0 is ReLU, 1 the identity, -1 the
+        absolute value.
 
     Raises:
-      ValueError: if gamma is not a scalar, or lies outside [0, 1).
+      ValueError: if gamma is not a scalar, or not finite.
 
-    Source: orthant probability and Cho and Saul (2009), orders 0 and 1 [derived].
+    Source: orthant probability and Cho and Saul (2009), orders 0 and 1 [derived]: from
+      :math:`\varphi(s) = \gamma s + (1 - \gamma) \max(s, 0)`, hence for every slope.
     """
-    arguments.slope(gamma)
+    gamma = arguments.scalar("gamma", gamma)
 
     def value(s: Array) -> Array:
         return jnp.where(s >= 0, s, _like(gamma, s) * s)
@@ -89,20 +106,27 @@ def leaky_relu(gamma: Scalar) -> Activation:
         return jnp.where(s >= 0, jnp.ones_like(s), _like(gamma, s))
 
     def value_moment(
-        norm_x: Array, norm_z: Array, cosine: Array, angle: Array | None = None
+        norm_x: Array,
+        norm_z: Array,
+        cosine: Array,
+        angle: Array | None = None,
+        law: Law | None = None,
     ) -> Array:
+        norm_x, norm_z, cosine = (arguments.long(each) for each in (norm_x, norm_z, cosine))
         g = _like(gamma, cosine)
-        if angle is None:
-            profile = angles.order_one(cosine)
-        else:
-            profile = jnp.sin(angle) + (jnp.pi - angle) * jnp.cos(angle)
+        profile = angles.order_one(cosine, angle)
         return norm_x * norm_z * (g * cosine + (1 - g) ** 2 / (2 * jnp.pi) * profile)
 
     def derivative_moment(
-        norm_x: Array, norm_z: Array, cosine: Array, angle: Array | None = None
+        norm_x: Array,
+        norm_z: Array,
+        cosine: Array,
+        angle: Array | None = None,
+        law: Law | None = None,
     ) -> Array:
+        cosine = arguments.long(cosine)
         g = _like(gamma, cosine)
-        complement = angles.arcsine(cosine) if angle is None else jnp.pi / 2 - angle
+        complement = angles.arcsine(cosine, angle)
         moment = (1 + g) ** 2 / 4 + (1 - g) ** 2 / (2 * jnp.pi) * complement
         shapes = jnp.shape(norm_x), jnp.shape(norm_z), jnp.shape(cosine)
         return jnp.broadcast_to(moment, jnp.broadcast_shapes(*shapes))
@@ -179,8 +203,8 @@ def resolve(gamma: ActivationLike, name: str = "gamma") -> Activation:
     """The activation that an argument, mostly named ``gamma``, stands for.
 
     Args:
-      gamma: an ``Activation``, returned as it is; or a number in [0, 1), possibly traced, which
-        stands for the leaky ReLU of that slope.
+      gamma: an ``Activation``, returned as it is; or a number, possibly traced, which stands for
+        the leaky ReLU of that slope.
       name: how the argument is called in messages.
 
     Raises:
@@ -188,7 +212,7 @@ def resolve(gamma: ActivationLike, name: str = "gamma") -> Activation:
     """
     if isinstance(gamma, Activation):
         return gamma
-    return leaky_relu(arguments.scalar(name, gamma, low=0.0, high=1.0, open_high=True))
+    return leaky_relu(arguments.scalar(name, gamma))
 
 
 def _like(number: Any, array: Array) -> Array:
@@ -231,27 +255,54 @@ def _erf_mixture(scales: Sequence[float] | np.ndarray, weights: Sequence[float] 
         rows = jnp.asarray(table, dtype=dtype)
         return jax.lax.scan(add, jnp.zeros(shape, dtype), rows)[0]
 
-    def setting(norm_x: Array, norm_z: Array, cosine: Array):
-        shapes = jnp.shape(norm_x), jnp.shape(norm_z), jnp.shape(cosine)
+    def setting(norm_x: Array, norm_z: Array, cosine: Array, law: Law | None):
+        """Covariance and q, without their units, 1 / units, dtype and shape."""
+        norm_x, norm_z, cosine = (arguments.long(each) for each in (norm_x, norm_z, cosine))
+        shape = jnp.broadcast_shapes(jnp.shape(norm_x), jnp.shape(norm_z), jnp.shape(cosine))
+        if law is None:
+            unit_x, unit_z = (
+                jnp.maximum(angles.power_of_two(norm), 1) for norm in (norm_x, norm_z)
+            )
+        else:
+            unit_x, unit_z = law.unit_x, law.unit_z
+        norm_x, norm_z, least_x, least_z = norm_x / unit_x, norm_z / unit_z, 1 / unit_x, 1 / unit_z
         square_x, square_z = norm_x * norm_x, norm_z * norm_z
         last = square_x * square_z * ((1 - cosine) * (1 + cosine))
+        covariance = norm_x * norm_z * cosine
+        if law is not None:
+            determinant = law.variance_x * law.variance_z - law.covariance * law.covariance
+            covariance = angles.valued(covariance, law.covariance)
+            square_x = angles.valued(square_x, law.variance_x)
+            square_z = angles.valued(square_z, law.variance_z)
+            last = angles.valued(last, determinant)
+        one = (least_x * least_z) ** 2
+        square_x, square_z = square_x * least_z**2, square_z * least_x**2
+        # Below this a square root is 0 in all that matters, and its inverse is still a number.
+        least = float(jnp.finfo(cosine.dtype).tiny)
 
         def q(k: Array, m: Array) -> Array:
-            return k * m + k * square_z + m * square_x + last
+            return jnp.maximum(k * m * one + k * square_z + m * square_x + last, least)
 
-        return q, jnp.broadcast_shapes(*shapes)
+        return q, covariance, least_x * least_z, cosine.dtype, shape
 
     def value_moment(
-        norm_x: Array, norm_z: Array, cosine: Array, angle: Array | None = None
+        norm_x: Array,
+        norm_z: Array,
+        cosine: Array,
+        angle: Array | None = None,
+        law: Law | None = None,
     ) -> Array:
-        q, shape = setting(norm_x, norm_z, cosine)
-        covariance = norm_x * norm_z * cosine
-        return mean(lambda k, m: jnp.arctan2(covariance, jnp.sqrt(q(k, m))), cosine.dtype, shape)
+        q, covariance, _, dtype, shape = setting(norm_x, norm_z, cosine, law)
+        return mean(lambda k, m: jnp.arctan2(covariance, jnp.sqrt(q(k, m))), dtype, shape)
 
     def derivative_moment(
-        norm_x: Array, norm_z: Array, cosine: Array, angle: Array | None = None
+        norm_x: Array,
+        norm_z: Array,
+        cosine: Array,
+        angle: Array | None = None,
+        law: Law | None = None,
     ) -> Array:
-        q, shape = setting(norm_x, norm_z, cosine)
-        return mean(lambda k, m: jax.lax.rsqrt(q(k, m)), cosine.dtype, shape)
+        q, _, least, dtype, shape = setting(norm_x, norm_z, cosine, law)
+        return mean(lambda k, m: jax.lax.rsqrt(q(k, m)), dtype, shape) * least
 
     return value_moment, derivative_moment

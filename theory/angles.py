@@ -2,10 +2,13 @@
 
 Every arc-cosine kernel is a function of the angle between two inputs. The inverse cosine has an
 infinite slope at parallel inputs and loses half of the digits there; this module says once what
-is done about both.
+is done about both. Where a value is corrected (``snap``, an exact ``angle``), derivatives of all
+orders stay those of the uncorrected expression (``valued``).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +32,25 @@ _ARCCOSINE = (
 
 
 @jax.custom_jvp
-def arcsine(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
+def valued(value: Float[Array, "..."], carrier: Float[Array, "..."]) -> Float[Array, "..."]:
+    """A number that is known better than by the expression that its derivatives are taken of.
+
+    Args:
+      value: what the result is.
+      carrier: the same up to rounding, of the same shape and dtype; has the derivatives.
+    """
+    return value
+
+
+@valued.defjvp
+def _valued_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    return valued(*primals), tangents[1]
+
+
+@jax.custom_jvp
+def arcsine(
+    cosine: Float[Array, "..."], angle: Float[Array, "..."] | None = None
+) -> Float[Array, "..."]:
     """``arcsin`` of a number clipped to [-1, 1], with a finite derivative everywhere.
 
     In float64 the exact function. In narrower types a polynomial form (absolute error 3e-7 in
@@ -41,11 +62,14 @@ def arcsine(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     where they meet, and 0 is the mean of its gradients.
 
     Args:
-      cosine: any shape.
+      cosine: any shape; derivatives are those of a function of it.
+      angle: ``arccos(cosine)`` where it is known better than its cosine tells.
 
     Returns:
       The angle's complement, in [-pi/2, pi/2], same shape and dtype.
     """
+    if angle is not None:
+        return jnp.pi / 2 - arguments.long(angle)
     clipped = jnp.clip(arguments.long(cosine), -1, 1)
     if clipped.dtype == jnp.float64:
         return jnp.arcsin(clipped)
@@ -58,16 +82,25 @@ def arcsine(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 @arcsine.defjvp
-def _arcsine_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    cosine, tangent = (arguments.long(value) for (value,) in (primals, tangents))
+def _arcsine_jvp(
+    primals: tuple[Array, Array | None], tangents: tuple[Array, Any]
+) -> tuple[Array, Array]:
+    cosine, angle, tangent = (arguments.long(value) for value in (*primals, tangents[0]))
     squared_sine = (1 - cosine) * (1 + cosine)
     inside = squared_sine > 0
+    if angle is not None:
+        sine = jnp.sin(angle)
+        # The derivative is one of the cosine alone, so that it can be taken again.
+        squared_sine = valued(sine * sine, squared_sine)
+        inside = sine > _rounding(angle)
     rate = jnp.where(inside, jax.lax.rsqrt(jnp.where(inside, squared_sine, 1)), 0)
-    return arcsine(cosine), rate * tangent
+    return arcsine(cosine, angle), rate * tangent
 
 
 @jax.custom_jvp
-def order_one(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
+def order_one(
+    cosine: Float[Array, "..."], angle: Float[Array, "..."] | None = None
+) -> Float[Array, "..."]:
     r"""Profile of the arc-cosine kernel of order one.
 
     .. math:: J(\rho) = \sqrt{1 - \rho^2} + (\pi - \arccos\rho)\,\rho,
@@ -78,20 +111,26 @@ def order_one(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
 
     Args:
       cosine: any shape.
+      angle: as for :func:`arcsine`.
 
     Returns:
       Values in [0, pi], same shape and dtype.
 
     Source: Cho and Saul (2009), order n = 1 (without their factor 1/pi).
     """
+    if angle is not None:
+        angle = arguments.long(angle)
+        return jnp.sin(angle) + (jnp.pi - angle) * jnp.cos(angle)
     clipped = jnp.clip(arguments.long(cosine), -1, 1)
     return jnp.sqrt((1 - clipped) * (1 + clipped)) + (jnp.pi / 2 + arcsine(clipped)) * clipped
 
 
 @order_one.defjvp
-def _order_one_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    cosine, tangent = (arguments.long(value) for (value,) in (primals, tangents))
-    return order_one(cosine), (jnp.pi / 2 + arcsine(cosine)) * tangent
+def _order_one_jvp(
+    primals: tuple[Array, Array | None], tangents: tuple[Array, Any]
+) -> tuple[Array, Array]:
+    cosine, angle, tangent = (arguments.long(value) for value in (*primals, tangents[0]))
+    return order_one(cosine, angle), (jnp.pi / 2 + arcsine(cosine, angle)) * tangent
 
 
 def snap(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -99,12 +138,13 @@ def snap(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
 
     Parallel inputs give a cosine of 1 up to rounding only, which their angle would magnify to
     its square root. Snapping makes it exact, at the price that angles below 1.7e-7 (float64) or
-    4e-3 (float32) are read as 0. Snapped entries have zero gradient, which is the derivative of
-    a cosine at parallel inputs.
+    4e-3 (float32) are read as 0. Derivatives are those of the cosine as it came: at parallel inputs
+    the first one is 0 within rounding, the second ones are not.
     """
     cosine = arguments.long(cosine)
     threshold = 1 - 64 * float(jnp.finfo(cosine.dtype).eps)
-    return jnp.where(cosine >= threshold, 1, jnp.where(cosine <= -threshold, -1, cosine))
+    snapped = jnp.where(cosine >= threshold, 1, jnp.where(cosine <= -threshold, -1, cosine))
+    return valued(snapped, cosine)
 
 
 def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -112,6 +152,20 @@ def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:
     value = arguments.long(value)
     positive = value > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1)), 0)
+
+
+def power_of_two(size: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The largest power of two up to a size, a unit in which rounding changes nothing; 1 at 0.
+
+    Args:
+      size: non-negative, any shape.
+
+    Returns:
+      The same shape and dtype, without derivatives.
+    """
+    size = jax.lax.stop_gradient(arguments.long(size))
+    _, exponent = jnp.frexp(size)
+    return jnp.where(size > 0, jnp.ldexp(jnp.ones_like(size), exponent - 1), 1)
 
 
 def angle(x: Float[Array, "d"], z: Float[Array, "d"]) -> Float[Array, ""]:
@@ -130,13 +184,20 @@ def angle(x: Float[Array, "d"], z: Float[Array, "d"]) -> Float[Array, ""]:
       are finite; 0 where the vectors are parallel (the symmetric gradient) or zero.
     """
     x, z = arguments.long(x), arguments.long(z)
+    # Squares of squares of the lengths are taken below.
+    x, z = (v / power_of_two(jnp.max(jnp.abs(v), initial=0)) for v in (x, z))
     norm_x, norm_z = safe_sqrt(jnp.sum(x * x)), safe_sqrt(jnp.sum(z * z))
     a, b = norm_z * x, norm_x * z
     difference = safe_sqrt(jnp.sum((a - b) ** 2))
     total = safe_sqrt(jnp.sum((a + b) ** 2))
     # A distance of rounding size has no direction: its gradient would be noise of unit length.
-    rounding = 8 * float(jnp.finfo(difference.dtype).eps)
+    rounding = _rounding(difference)
     parallel, opposite = difference <= rounding * total, total <= rounding * difference
     difference, total = jnp.where(parallel, 0, difference), jnp.where(opposite, 0, total)
     degenerate = (norm_x == 0) | (norm_z == 0)
     return 2 * jnp.arctan2(jnp.where(degenerate, 1, difference), jnp.where(degenerate, 1, total))
+
+
+def _rounding(number: Array) -> float:
+    """Angles up to about this are rounding."""
+    return 8 * float(jnp.finfo(number.dtype).eps)

@@ -13,9 +13,10 @@ where :math:`s = S_{l-1}(x,x)^{1/2}`, :math:`s' = S_{l-1}(z,z)^{1/2}`,
 initialisation (NNGP), T the neural tangent kernel.
 
 Unlike in ``theory.kernels`` the inner product is not divided by d, and the last layer is trained.
-Cosines are snapped as there. Values at zero rows are exact; without bias, derivatives of the norm
-and the cosine of a zero row are put to 0, so that gradients there are finite but, for a smooth
-activation, incomplete: give a small bias if they matter.
+Cosines are snapped as there; what is said there of the range and of derivatives holds here too, S
+being a kernel as the NNGP kernel, and T one with the gate in it, so that T of a leaky ReLU has no
+second derivatives at parallel rows. The range is narrower for erf and tanh: ``|x||z|`` has to be a
+number of the dtype for T, and without bias ``|x|**2`` and ``|z|**2`` too for several hidden layers.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from theory import activations, angles, arguments, kernels
-from theory.activations import ActivationLike, Scalar
+from theory import activations, angles, arguments, pairs
+from theory.activations import Activation, ActivationLike, Scalar
+from theory.pairs import Rows
 
 Kernel: TypeAlias = Callable[[Array, Array], Array]
 
@@ -99,9 +101,9 @@ def linear_kernel(
       ValueError: on shapes that do not match or a negative bias.
     """
     x, z = arguments.pair(x, z)
-    beta = arguments.scalar("bias", bias, low=0.0)
-    product = jnp.matmul(x, z.T, precision="highest")
-    return product + jnp.asarray(beta).astype(product.dtype) ** 2
+    beta = jnp.asarray(arguments.scalar("bias", bias, low=0.0)).astype(x.dtype)
+    first, second = pairs.augmented(x, beta), pairs.augmented(z, beta)
+    return pairs.inner(first, second) * first.unit[:, None] * second.unit[None, :] + beta**2
 
 
 def odd_part(kernel: Kernel) -> Kernel:
@@ -124,21 +126,36 @@ def _recursion(
     phi = activations.resolve(activation, "activation")
     depth = arguments.integer("depth", depth)
     gain = phi.gain**2
-    covariance = linear_kernel(x, z, bias=bias)
-    offset = jnp.asarray(bias).astype(covariance.dtype) ** 2
-    variance_x = jnp.sum(x * x, axis=1) + offset
-    variance_z = jnp.sum(z * z, axis=1) + offset
-    tangent = covariance
+    beta = jnp.asarray(arguments.scalar("bias", bias, low=0.0)).astype(x.dtype)
+    first, second = (pairs.augmented(points, beta, terms=1) for points in (x, z))
+    products = pairs.inner(first, second)
+    first, second = first.column(), second.row()
+    covariance = tangent = products + first.bias * second.bias
     for layer in range(1, depth + 1):
         if layer > 1:
-            covariance, tangent = covariance + offset, tangent + offset
-            variance_x, variance_z = variance_x + offset, variance_z + offset
-        norm_x, norm_z = angles.safe_sqrt(variance_x), angles.safe_sqrt(variance_z)
-        cosine = kernels.cosine_from_products(covariance, norm_x, norm_z, init_bias=0.0)
-        at = norm_x[:, None], norm_z[None, :], cosine
-        covariance = gain * phi.value_moment(*at)
-        tangent = gain * phi.derivative_moment(*at) * tangent + covariance
+            covariance = covariance + first.bias * second.bias
+            tangent = tangent + first.bias * second.bias
+        at = phi, first, second, covariance
+        covariance = gain * pairs.moment("value", *at)
+        tangent = gain * pairs.moment("derivative", *at) * tangent
+        if phi.degree != 1:
+            # Values have no units any more.
+            tangent = tangent * first.unit * second.unit
+        tangent = tangent + covariance
         if layer < depth:
-            variance_x = gain * phi.value_moment(norm_x, norm_x, jnp.ones_like(norm_x))
-            variance_z = gain * phi.value_moment(norm_z, norm_z, jnp.ones_like(norm_z))
+            first, second = (_hidden(rows, phi, gain, beta) for rows in (first, second))
+    if phi.degree == 1:
+        covariance, tangent = (
+            kernel * first.unit * second.unit for kernel in (covariance, tangent)
+        )
     return covariance, tangent
+
+
+def _hidden(rows: Rows, phi: Activation, gain: float, beta: Array) -> Rows:
+    """Variances of the next layer, in the rows' units where the activation keeps them."""
+    if phi.degree == 1:
+        unit, bias = rows.unit, rows.bias
+    else:
+        unit, bias = jnp.ones_like(rows.unit), jnp.broadcast_to(beta, rows.unit.shape)
+    variance = gain * pairs.moment("value", phi, rows, rows, rows.variance) + bias**2
+    return Rows(rows.points, unit, bias, variance, angles.safe_sqrt(variance))

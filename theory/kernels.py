@@ -8,11 +8,20 @@ a slope ``gamma`` is asked for, an ``Activation`` may be given.
 Accuracy of the Gram form [measured]: float64 1e-12 where the cosine is at least 1e-6 away from
 +-1 and 3e-8 beyond, exact on equal rows; float32 1e-6, or 1e-3 within 1e-5 of +-1. The pairwise
 form is exact to rounding everywhere, and slower by the factor of a matrix product.
+
+Range: inputs are divided by a power of two, row by row, before their squares are taken, so that
+rows of any size that the dtype has (1e-30 to 1e30 in float32) give kernels as exact as those of
+ordinary rows; a kernel overflows where its own value does.
+
+Derivatives are the kernels' own, of every order that exists, at equal, opposite and zero rows too:
+for a smooth activation all of them; for a leaky ReLU those of the NNGP kernel up to the second
+order, but not at zero rows without bias. The gate of a leaky ReLU has a cone where two rows are
+parallel, and its NNGP and tangent kernels have one at zero rows without bias: a first derivative is
+there the symmetric one, and in higher ones the infinite terms are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,6 +31,7 @@ from jaxtyping import Float
 
 from theory import activations, angles, arguments
 from theory.activations import Activation, ActivationLike, Scalar
+from theory.pairs import Rows, augmented, correlation, inner, moment
 
 _FORMS = ("gram", "pairwise")
 _KINDS = ("gate", "nngp", "lazy")
@@ -41,7 +51,8 @@ def aug_norm(x: Float[Array, "n d"], *, init_bias: Scalar = 1.0) -> Float[Array,
       ValueError: if x is not a finite non-empty matrix, or init_bias is negative.
     """
     x = arguments.matrix("x", x)
-    return _norm(x, _bias(init_bias, x.dtype))
+    rows = augmented(x, _bias(init_bias, x.dtype))
+    return rows.norm * rows.unit
 
 
 def aug_cosine(
@@ -64,8 +75,9 @@ def aug_cosine(
     """
     x, z = arguments.pair(x, z)
     bias = _bias(init_bias, x.dtype)
-    products = _inner(x, z) / x.shape[1]
-    return cosine_from_products(products, _norm(x, bias), _norm(z, bias), init_bias=init_bias)
+    first, second = augmented(x, bias), augmented(z, bias)
+    covariance = inner(first, second) / x.shape[1] + first.bias[:, None] * second.bias[None, :]
+    return correlation(covariance, first.norm[:, None], second.norm[None, :])
 
 
 def cosine_from_products(
@@ -89,18 +101,21 @@ def cosine_from_products(
     Raises:
       ValueError: if the three shapes do not match.
     """
-    products = arguments.real("products", products)
-    aug_norm_x = arguments.real("aug_norm_x", aug_norm_x)
-    aug_norm_z = arguments.real("aug_norm_z", aug_norm_z)
+    products, aug_norm_x, aug_norm_z = arguments.alike(
+        arguments.real("products", products),
+        arguments.real("aug_norm_x", aug_norm_x),
+        arguments.real("aug_norm_z", aug_norm_z),
+    )
     if products.ndim != 2 or products.shape != aug_norm_x.shape + aug_norm_z.shape:
         raise ValueError(
             f"products must have shape (N, M) for norms (N,) and (M,); got {products.shape} for "
             f"{aug_norm_x.shape} and {aug_norm_z.shape}."
         )
-    norms = aug_norm_x[:, None] * aug_norm_z[None, :]
-    regular = norms > 0
-    covariance = products + _bias(init_bias, products.dtype) ** 2
-    return angles.snap(jnp.where(regular, covariance / jnp.where(regular, norms, 1), 0))
+    unit_x, unit_z = (angles.power_of_two(norm) for norm in (aug_norm_x, aug_norm_z))
+    beta = _bias(init_bias, products.dtype)
+    covariance = products / unit_x[:, None] / unit_z[None, :]
+    covariance = covariance + (beta / unit_x)[:, None] * (beta / unit_z)[None, :]
+    return correlation(covariance, (aug_norm_x / unit_x)[:, None], (aug_norm_z / unit_z)[None, :])
 
 
 def gate_profile(cosine: Float[Array, "..."], gamma: ActivationLike) -> Float[Array, "..."]:
@@ -148,7 +163,7 @@ def gate_kernel(
     Args:
       x: inputs as rows, shape ``(N, d)``.
       z: inputs as rows, shape ``(M, d)``.
-      gamma: slope in [0, 1), possibly traced, or an ``Activation``.
+      gamma: slope, any number, possibly traced; or an ``Activation``.
       init_bias: standard deviation of the initial bias; 0 for no bias, when zero rows have
         :math:`\rho = 0`.
       form: ``"gram"`` (one matrix product) or ``"pairwise"`` (from each pair's angle; slow, for
@@ -157,10 +172,11 @@ def gate_kernel(
 
     Returns:
       The kernel, shape ``(N, M)``. Gradients are finite everywhere; at equal rows, where the
-      kernel has a symmetric cone, they are the symmetric gradient.
+      kernel of a leaky ReLU has a symmetric cone, they are the symmetric gradient. Second
+      derivatives do not exist there; what is returned leaves the infinite terms out, and is 0.
 
     Raises:
-      ValueError: on shapes that do not match, a slope outside [0, 1), an unknown form,
+      ValueError: on shapes that do not match, a slope that is not finite, an unknown form,
         ``block < 1``.
 
     Source: [code] setting; closed form [derived] from the orthant probability.
@@ -184,7 +200,9 @@ def nngp_kernel(
                 \big(\sqrt{1-\rho^2} + (\pi - \arccos\rho)\,\rho\big) \Big]
 
     for output weights of variance 1/m, at any width m; :math:`Q(x,x) = \sigma_x^2(1+\gamma^2)/2`.
-    Arguments, result and errors as in ``gate_kernel``.
+    Arguments, result and errors as in ``gate_kernel``. Second derivatives exist at parallel rows
+    too: the mixed one at z = x is :math:`E[\varphi'(u)^2 w w^T]`, for ReLU I / 2d, and that in x
+    alone is 0.
 
     Source: Cho and Saul (2009), order one; [derived] for the leaky slope.
     """
@@ -203,7 +221,9 @@ def lazy_kernel(
 ) -> Float[Array, "n m"]:
     r"""Tangent kernel of the trained first layer, :math:`K = \Phi(x, z)\,(x \cdot z + 1)`.
 
-    The inner product is not divided by d. Result and errors as in ``gate_kernel``.
+    The inner product is not divided by d. Result and errors as in ``gate_kernel``; as there, second
+    derivatives of a leaky ReLU's kernel at parallel rows leave those of the gate out, which are
+    infinite, so that the mixed one is :math:`\Phi(x, x)\, I`.
 
     Args:
       x: inputs as rows, shape ``(N, d)``.
@@ -320,14 +340,13 @@ def _kernel(
     block = arguments.integer("block", block)
     if form == "pairwise":
         return _pairwise(kind, x, z, activation, bias=bias, init_bias=init_bias, block=block)
-    inner = _inner(x, z)
     beta = _bias(init_bias, x.dtype)
-    norm_x, norm_z = _norm(x, beta), _norm(z, beta)
-    cosine = cosine_from_products(inner / x.shape[1], norm_x, norm_z, init_bias=init_bias)
-    kernel = _moment(kind, activation)(norm_x[:, None], norm_z[None, :], cosine)
-    if kind != "lazy":
-        return kernel
-    return kernel * (inner + (1 if bias else 0))
+    first, second = (augmented(points, beta) for points in (x, z))
+    products = inner(first, second)
+    covariance = products / x.shape[1] + first.bias[:, None] * second.bias[None, :]
+    return _scaled(
+        kind, activation, first.column(), second.row(), covariance, products=products, bias=bias
+    )
 
 
 def _pairwise(
@@ -342,40 +361,48 @@ def _pairwise(
 ) -> Array:
     """The kernel pair by pair, from half angles instead of cosines."""
     beta = _bias(init_bias, x.dtype)
-    moment = _moment(kind, activation)
+    root = float(x.shape[1]) ** 0.5
 
-    def augmented(points: Array) -> Array:
-        column = jnp.full((points.shape[0], 1), 1, points.dtype) * beta
-        return jnp.concatenate([points / float(points.shape[1]) ** 0.5, column], axis=1)
+    def vector(row: Rows) -> Array:
+        return jnp.concatenate([row.points / root, row.bias[None]])
 
-    def one_pair(a: Array, b: Array) -> Array:
-        angle = angles.angle(a, b)
-        norm_a, norm_b = angles.safe_sqrt(jnp.sum(a * a)), angles.safe_sqrt(jnp.sum(b * b))
-        return moment(norm_a, norm_b, jnp.cos(angle), angle)
+    def one_pair(first: Rows, second: Rows) -> Array:
+        a, b = vector(first), vector(second)
+        first, second = (
+            row._replace(variance=jnp.sum(v * v), norm=angles.safe_sqrt(jnp.sum(v * v)))
+            for row, v in ((first, a), (second, b))
+        )
+        at = first, second, jnp.sum(a * b), angles.angle(a, b)
+        products = jnp.matmul(first.points, second.points, precision="highest")
+        return _scaled(kind, activation, *at, products=products, bias=bias)
 
-    points_z = augmented(z)
+    points_x, points_z = (augmented(points, beta) for points in (x, z))
 
-    def row(point: tuple[Array, Array]) -> Array:
-        x_row, a = point
-        kernel = jax.vmap(one_pair, in_axes=(None, 0))(a, points_z)
-        if kind != "lazy":
-            return kernel
-        return kernel * (jnp.matmul(z, x_row, precision="highest") + (1 if bias else 0))
+    def row(point: Rows) -> Array:
+        return jax.vmap(one_pair, in_axes=(None, 0))(point, points_z)
 
-    return jax.lax.map(jax.checkpoint(row), (x, augmented(x)), batch_size=min(block, x.shape[0]))
-
-
-def _moment(kind: str, activation: Activation) -> Callable[..., Array]:
-    return activation.value_moment if kind == "nngp" else activation.derivative_moment
+    return jax.lax.map(jax.checkpoint(row), points_x, batch_size=min(block, x.shape[0]))
 
 
-def _inner(x: Array, z: Array) -> Array:
-    """x.z, in full precision on accelerators too, whose default rounds to 10 bits or fewer."""
-    return jnp.matmul(x, z.T, precision="highest")
-
-
-def _norm(x: Array, bias: Array) -> Array:
-    return angles.safe_sqrt(jnp.sum(x * x, axis=1) / x.shape[1] + bias**2)
+def _scaled(
+    kind: str,
+    activation: Activation,
+    first: Rows,
+    second: Rows,
+    covariance: Array,
+    angle: Array | None = None,
+    *,
+    products: Array,
+    bias: bool,
+) -> Array:
+    """The kernel of a kind without units, from what is in those of the rows."""
+    name = "value" if kind == "nngp" else "derivative"
+    kernel = moment(name, activation, first, second, covariance, angle)
+    if kind == "nngp" and activation.degree == 1:
+        return kernel * first.unit * second.unit
+    if kind == "lazy":
+        return kernel * (products * first.unit * second.unit + (1 if bias else 0))
+    return kernel
 
 
 def _bias(init_bias: Scalar, dtype: Any) -> Array:

@@ -384,8 +384,8 @@ def test_messages(rejects):
         wide.perturbed_dataset(x, z, on_original=True)
     with rejects("y must have length 12; got 11."):
         wide.lazy_predictor(x, y[1:], z, 0.0)
-    with rejects("gamma must be in [0, 1); got 1.0."):
-        wide.lazy_predictor(x, y, z, 1.0)
+    with rejects("gamma must be in (-inf, inf); got inf."):
+        wide.lazy_predictor(x, y, z, np.inf)
     with rejects("at and x must have the same number of columns; got shapes (6, 4) and (12, 5)."):
         wide.representer_direction(x, y, z[:, :4], 0.0)
     with rejects("x must have length 5; got 4."):

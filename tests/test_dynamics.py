@@ -261,3 +261,23 @@ def test_messages(rejects):
     for name, wrong in (("rtol", [1e-3, 1e-4]), ("atol", [1e-3, 1e-4]), ("max_steps", 2.5)):
         with rejects(f"{name} must be a"):
             dynamics.margin_flow(kernel, kernel_test, y, f0, f0_test, times, **{name: wrong})
+
+
+def test_margins_of_two_dtypes_meet_in_the_wider(unannotated):
+    """An array of another dtype, and tolerances as NumPy's numbers."""
+    kernel = jnp.array([[2.0, 0.5], [0.5, 1.0]])
+    given = [kernel, kernel[:1], jnp.array([1.0, -1.0]), jnp.zeros(2), jnp.zeros(1), jnp.ones(1)]
+    options = {"rtol": np.float64(1e-6), "atol": np.float64(1e-8)}
+    expected = dynamics.margin_flow(*given, **options).test
+    for longest in (0, 3):
+        mixed = [
+            array if place == longest else array.astype(jnp.float32)
+            for place, array in enumerate(given)
+        ]
+        found = dynamics.margin_flow(*mixed, **options).test
+        assert found.dtype == jnp.float64
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    # Labels and times, which lists make long, do not decide.
+    short = [array.astype(jnp.float32) for array in given]
+    short[2], short[5] = np.array([1, -1]), [1.0]
+    assert dynamics.margin_flow(*short, **options).test.dtype == jnp.float32

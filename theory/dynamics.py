@@ -226,6 +226,10 @@ def margin_flow(
     f0_train = arguments.vector("f0_train", f0_train, length=n)
     f0_test = arguments.vector("f0_test", f0_test, length=kernel_test.shape[0])
     times = arguments.vector("times", times)
+    kernel_train, kernel_test, f0_train, f0_test = arguments.alike(
+        kernel_train, kernel_test, f0_train, f0_test
+    )
+    y, times = y.astype(f0_train.dtype), times.astype(f0_train.dtype)
     arguments.number("times", times, low=0.0)
     if not arguments.holds(lambda known: jnp.diff(known) >= 0, times):
         raise ValueError("times must be ascending.")

@@ -175,6 +175,19 @@ def test_steps_are_stable_up_to_four():
     assert error[0] < 1e-12 and error[1] < 1e-8 and error[2] > 1e-3
 
 
+def test_start_and_samples_of_two_dtypes_meet_in_the_wider():
+    x, w0 = instance()
+    h0, gram, a = w0 @ x.T, x @ x.T, orthogonal.output_weights(M)
+    run = jax.jit(
+        lambda h0, gram: orthogonal_flow.normalized_flow(h0, gram, Y, a, GAMMA, np.float64(ETA), 9)
+    )
+    expected = run(h0, gram)
+    for mixed in ((h0.astype(jnp.float32), gram), (h0, gram.astype(jnp.float32))):
+        found = run(*mixed)
+        assert found.h.dtype == jnp.float64
+        np.testing.assert_allclose(found.h, expected.h, rtol=1e-4)
+
+
 def test_gram_angle():
     gram = jnp.array([[1.0, 0.0], [0.0, 4.0]])
     first, second = jnp.array([[1.0, 0.0]]), jnp.array([[1.0, 0.5]])

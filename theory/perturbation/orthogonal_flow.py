@@ -83,7 +83,7 @@ def normalized_flow(
     """
     h0 = arguments.matrix("h0", h0)
     m, n = h0.shape
-    gram = arguments.matrix("gram", gram, rows=n, columns=n)
+    h0, gram = arguments.alike(h0, arguments.matrix("gram", gram, rows=n, columns=n))
     eta = arguments.scalar("eta", eta, low=0.0, open_low=True)
     steps = arguments.integer("steps", steps, low=0)
     y, a, gamma = _network(h0, y, a, gamma, loss)

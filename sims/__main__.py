@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from sims import catalogue, running
+from sims import catalogue, check_system, running
 from sims.options import FOLDER, Options
 from theory import console
 
@@ -63,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(f"unrecognized arguments: {' '.join(further)}")
     if given.command == "list":
         _list()
-    elif given.command == "run":
+        return
+    with running.wrong_input():
+        check_system()
+    if given.command == "run":
         running.run(list(catalogue.STEMS) if given.stem == "all" else [given.stem], given.options)
     elif given.command == "plan":
         running.forecast(given.stem, given.options)

@@ -30,7 +30,7 @@ class Value:
     @property
     def size(self) -> int:
         """Number of entries."""
-        return int(np.prod(self.aval.shape, dtype=np.int64))
+        return int(np.prod(self.aval.shape, dtype=object))  # of any size
 
     @property
     def bytes(self) -> int:

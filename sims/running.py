@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sims import catalogue
+from sims import UnsupportedSystem, catalogue
 from sims.options import Options
 from sims.options import parse as options_of
 from theory import console, files, stopping
@@ -204,6 +204,6 @@ def wrong_input() -> Iterator[None]:
     """Errors that tell the user what to change, unlike those of a computation."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, UnsupportedSystem) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -27,15 +27,11 @@ from typing import Any
 
 import numpy as np
 
+from sims import check_system
 from theory import files
 
-try:
-    import fcntl
-except ImportError as error:
-    raise ImportError(
-        "twolayer needs Linux or macOS to store results: this Python cannot lock files (fcntl); "
-        "on Windows use the Windows Subsystem for Linux."
-    ) from error
+check_system()
+import fcntl  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)

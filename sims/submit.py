@@ -36,7 +36,8 @@ def submit(
       gpus: accelerators of each job.
 
     Raises:
-      ValueError: naming the argument; if submitit is not installed; if the cluster is not there.
+      ValueError: naming the argument; if submitit is not installed; if the cluster is not there or
+        refuses the jobs.
     """
     arguments.choice("cluster", cluster, CLUSTERS)
     for number, value, low in (("minutes", minutes, 1), ("cpus", cpus, 1), ("gpus", gpus, 0)):
@@ -55,6 +56,12 @@ def submit(
     executor.update_parameters(
         name=name, timeout_min=minutes, cpus_per_task=cpus, gpus_per_node=gpus
     )
-    with executor.batch():
-        jobs = [executor.submit(CommandFunction(list(command))) for command in commands]
+    try:
+        with executor.batch():
+            jobs = [executor.submit(CommandFunction(list(command))) for command in commands]
+    except (submitit.core.utils.FailedJobError, OSError) as error:
+        raise ValueError(
+            f"{cluster} refused {len(commands)} jobs: {' '.join(str(error).split())}; it may limit "
+            "--jobs, or ask for SBATCH_PARTITION and SBATCH_ACCOUNT in the environment."
+        ) from error
     return [job.job_id for job in jobs]

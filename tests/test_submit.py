@@ -110,6 +110,28 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path):
     assert done.stderr.startswith("error: cluster slurm is not there: ")
 
 
+def test_a_scheduler_that_refuses_says_why_in_one_line(tmp_path):
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    refusal = 'echo "sbatch: error: Invalid job array specification" >&2; exit 1'
+    for name, does in {"sbatch": refusal, "srun": "", "sacct": "", "scancel": ""}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+    options = ["--cluster", "slurm", "--results", str(tmp_path), "--logs", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "sims", "submit", STEM, *CELLS, "--seeds", "3", *options],
+        env={**ENVIRONMENT, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+    )
+    # The scheduler's own words come first.
+    [*_, line] = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "") and "Traceback" not in done.stderr
+    assert line.startswith("error: slurm refused 3 jobs: ")
+    assert "Invalid job array specification" in done.stderr and "SBATCH_PARTITION" in done.stderr
+
+
 def test_without_the_extra_it_is_named(monkeypatch, tmp_path, rejects):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with rejects("submitting needs submitit, the extra `cluster`: pip install 'twolayer[cluster]'"):

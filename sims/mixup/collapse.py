@@ -86,6 +86,7 @@ EXPERIMENT = Experiment(
                 },
             },
             dims=collapse_networks.DIMS,
+            undefined=("row", "point", "optimum"),
             coords=collapse_networks.coords,
             inputs=collapse_networks.images,
             optional=lambda config: config.dataset != "digits",

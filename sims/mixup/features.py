@@ -106,6 +106,7 @@ EXPERIMENT = Experiment(
                 "paper": _dynamics(38, 8),
             },
             dims=features_dynamics.DIMS,
+            undefined=("ratio",),
             coords=features_dynamics.coords,
         ),
         Study(

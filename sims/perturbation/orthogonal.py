@@ -180,6 +180,7 @@ EXPERIMENT = Experiment(
                 "paper": _families(_TAUS, _GAMMAS, 40000),
             },
             dims=orthogonal_families.DIMS,
+            undefined=("trained",),
             coords=orthogonal_families.coords,
         ),
         Study(
@@ -212,6 +213,7 @@ EXPERIMENT = Experiment(
                 "paper": _sweeps(1, {"uniform": 5, "gauss": 2}, published.AXES, {}),
             },
             dims=orthogonal_artificial.DIMS,
+            undefined=("gradient_cosine", "spread", "acc_limit"),
             coords=orthogonal_artificial.coords,
             turns=40,
         ),

@@ -281,6 +281,7 @@ EXPERIMENT = Experiment(
                 "paper": _paper_synthetic() | _paper_images(),
             },
             dims=wide_pipeline.DIMS,
+            undefined=("law",),
             coords=wide_pipeline.coords,
             inputs=wide_pipeline.images,
             version=2,

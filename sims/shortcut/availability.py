@@ -233,6 +233,7 @@ EXPERIMENT = Experiment(
                 "paper": {"four": (PointConfig(), 1)},
             },
             dims=availability_points.DIMS,
+            undefined=("switch", "critical"),
             coords=availability_points.coords,
         ),
     ),

@@ -190,6 +190,7 @@ EXPERIMENT = Experiment(
                 },
             },
             dims=gradients_blocks.DIMS,
+            undefined=("null_ratio",),
             coords=gradients_blocks.coords,
         ),
         Study(
@@ -202,6 +203,7 @@ EXPERIMENT = Experiment(
                 "paper": _programmes(20000),
             },
             dims=gradients_lp.DIMS,
+            undefined=("atoms", "imbalance"),
             coords=gradients_lp.coords,
             inputs=gradients_lp.solutions,
         ),

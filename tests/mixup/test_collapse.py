@@ -306,3 +306,9 @@ EVEN = jnp.full(3, 1 / 3)
 def test_bad_input_is_named(call, words, rejects):
     with rejects(words):
         call()
+
+
+def test_frames_under_strict_promotion():
+    with jax.numpy_dtype_promotion("strict"):
+        frame = collapse.simplex_etf(None, 3, 4, np.float64(1.0))
+    np.testing.assert_array_equal(frame, collapse.simplex_etf(None, 3, 4, 1.0))

@@ -292,3 +292,12 @@ def skewed(x, z):
 def test_bad_input_is_named(call, words, rejects):
     with rejects(words):
         call()
+
+
+def test_coefficients_under_strict_promotion():
+    plain = availability_spectra.relu_angular_coefficients(5)
+    with jax.numpy_dtype_promotion("strict"):
+        found = availability_spectra.relu_angular_coefficients(5)
+        linear = availability_spectra.angular_coefficients(lambda x, z: x @ z.T, 3, 8)
+    np.testing.assert_array_equal(found, plain)
+    np.testing.assert_allclose(linear, [0, 1, 0, 0], atol=1e-15)

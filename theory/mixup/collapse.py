@@ -79,9 +79,10 @@ def simplex_etf(
         raise ValueError(f"dim must be at least num_classes - 1, {k - 1}; got {dim}.")
     scale = arguments.scalar("scale", scale, low=0.0, open_low=True)
     # Helmert's basis of the vectors that sum to 0: column r weighs r + 1 entries against the next.
-    row, column = jnp.arange(k)[:, None], jnp.arange(k - 1)[None, :]
-    entries = jnp.where(row <= column, 1.0, jnp.where(row == column + 1, -1.0 - column, 0.0))
-    basis = entries / jnp.sqrt((column + 1.0) * (column + 2.0))
+    row = jnp.arange(k, dtype=float)[:, None]
+    column = jnp.arange(k - 1, dtype=float)[None, :]
+    entries = jnp.where(row <= column, 1.0, jnp.where(row == column + 1, -1 - column, 0.0))
+    basis = entries / jnp.sqrt((column + 1) * (column + 2))
     frame = scale * (k / (k - 1)) ** 0.5 * basis
     if key is None:
         return jnp.pad(frame, ((0, 0), (0, dim - k + 1)))

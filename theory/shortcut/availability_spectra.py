@@ -48,7 +48,7 @@ def angular_coefficients(kernel: Kernel, k_max: int, n: int = 4096) -> Float[Arr
     n = arguments.integer("n", n, low=2)
     if 2 * arguments.integer("k_max", k_max, low=0) >= n:
         raise ValueError(f"k_max must be below n / 2 = {n / 2:g}; got {k_max}.")
-    phi = 2 * jnp.pi * jnp.arange(n) / n
+    phi = 2 * jnp.pi * jnp.arange(n, dtype=float) / n
     circle = jnp.stack([jnp.cos(phi), jnp.sin(phi)], axis=1)
     values = jnp.fft.rfft(kernel(circle[:1], circle)[0]).real[: k_max + 1] / n
     return values * jnp.where(jnp.arange(k_max + 1) == 0, 1.0, 2.0)
@@ -69,8 +69,8 @@ def relu_angular_coefficients(k_max: int) -> Float[Array, " k"]:
 
     Source: [derived] Theorem A3.
     """
-    k = jnp.arange(arguments.integer("k_max", k_max, low=0) + 1)
-    square = jnp.where(k == 1, 0.0, 1.0 * k**2)
+    k = jnp.arange(arguments.integer("k_max", k_max, low=0) + 1, dtype=float)
+    square = jnp.where(k == 1, 0.0, k**2)
     even = 4 / jnp.pi**2 * (square + 3) / (square - 1) ** 2
     return jnp.where(k % 2 == 0, jnp.where(k == 0, 0.5, 1.0) * even, jnp.where(k == 1, 1.0, 0.0))
 

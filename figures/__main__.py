@@ -35,7 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, default=drawing.FOLDER, help="folder of the figures (%(default)s)"
     )
-    given = parser.parse_intermixed_args(arguments)
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        help="number of seeds of every config, as for the run that computed them",
+    )
+    given, further = parser.parse_known_intermixed_args(arguments)
+    if further:
+        parser.error(
+            f"unrecognized arguments: {' '.join(further)}. Figures show the settings of a scale; "
+            "what a run with others has stored is read in Python by sims.experiment.load(stem, "
+            "scale, folder, overrides=...)."
+        )
     from theory import runtime
 
     runtime.warn_in_lines()
@@ -50,7 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _draw(given: argparse.Namespace) -> None:
     with_report = given.stems[:1] == ["report"]
-    drawn = drawing.draw_all(given.stems[with_report:], given.scale, given.results, given.out)
+    drawn = drawing.draw_all(
+        given.stems[with_report:], given.scale, given.results, given.out, given.seeds
+    )
     print(drawing.table(drawn))
     if with_report:
         from figures import report

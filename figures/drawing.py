@@ -47,6 +47,7 @@ def draw_all(
     scale: str = "default",
     results: str | Path = "results",
     out: str | Path = FOLDER,
+    seeds: int | None = None,
 ) -> list[Stem]:
     """Draw every figure of the stems into ``out/<stem>/<name>.pdf`` and ``.png``.
 
@@ -55,6 +56,7 @@ def draw_all(
       scale: the scale of the results, one of ``sims.experiment.SCALES``.
       results: root folder of the results.
       out: root folder of the figures, made if it is not there.
+      seeds: instead of the number of seeds that the scale has, as for the run.
 
     The figures of a stem are kept as they are if the same code drew all from the same results, and
     their files are as they were written.
@@ -70,7 +72,7 @@ def draw_all(
     from sims import experiment
     from theory import runtime
 
-    loaded = {stem: experiment.load(stem, scale, results) for stem in modules}
+    loaded = {stem: experiment.load(stem, scale, results, seeds=seeds) for stem in modules}
     for stem in modules:
         files.prepare("out folder", Path(out), stem)
     found = {stem: _kept(loaded[stem], Path(out) / stem) for stem in modules}
@@ -105,6 +107,7 @@ def table(stems: Sequence[Stem]) -> str:
 def _draw(results: StemResults, out: Path) -> tuple[Drawn, ...]:
     """Draw and save the figures of one stem, and note down what they were drawn from."""
     from figures import style
+    from theory import runtime
 
     module = catalogue.get(results.stem)
     folder = out / results.stem
@@ -113,7 +116,8 @@ def _draw(results: StemResults, out: Path) -> tuple[Drawn, ...]:
         caption = module.CAPTIONS[name]
         start = time.perf_counter()
         try:
-            figure = draw(results)
+            with runtime.numerics():  # for curves of theory beside the results
+                figure = draw(results)
         except catalogue.Absent as reason:
             drawn.append(Drawn(name, caption, left_out=str(reason)))
         else:

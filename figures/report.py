@@ -234,6 +234,12 @@ def _provenance(results: StemResults) -> str:
         for each in sidecars
         if each["cell"]["data"]
     }
+    not_finite = {
+        f"{result} of {run.study}/{run.label}"
+        for run in results.values()
+        for each in run.sidecars
+        for result in each.get("not_finite", ())
+    }
     seeds = {len(run.seeds) for run in results.values()}
     facts = {
         "scale": [results.scale],
@@ -243,6 +249,7 @@ def _provenance(results: StemResults) -> str:
         "versions": versions,
         "machine": {f"{each['backend']}: {each['device']}" for each in sidecars},
         "data": data or ["synthetic only"],
+        "NaN or infinite": not_finite or ["nothing that should not be"],
     }
     return table(
         ["what", "from the stored cells"],

@@ -239,3 +239,10 @@ def test_a_system_without_locks_is_told_in_one_line(command, tmp_path):
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: twolayer needs Linux or macOS")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [["--set", "width=3"], ["--width", "3"], ["--data", "x"]])
+def test_figures_say_how_results_of_other_settings_are_read(refuses, option):
+    from figures.__main__ import main as draw
+
+    refuses(draw, ["perturbation.wide", *option], "in Python by sims.experiment.load(stem, ")

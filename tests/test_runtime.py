@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import jax
@@ -151,3 +152,13 @@ def test_one_core_is_enough(monkeypatch):
     monkeypatch.setattr(runtime, "cores", lambda: 1)
     found = [result for result, _ in runtime.in_processes(_process, [0, 1])]
     assert found == [os.getpid()] * 2
+
+
+def test_warnings_are_lines_and_name_the_folder_of_a_damaged_cache(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", None)
+    runtime.warn_in_lines()
+    assert warnings.formatwarning("two\nlines", UserWarning, "f", 1) == "warning: two lines\n"
+    told = "Error reading persistent compilation cache entry for 'x': zlib error"
+    line = warnings.formatwarning(UserWarning(told), UserWarning, "f", 1)
+    folder = jax.config.jax_compilation_cache_dir
+    assert line == f"warning: {told}; to be rid of it remove the folder {folder}\n"

@@ -143,7 +143,7 @@ def warn_in_lines() -> None:
     def line(message: Warning | str, *_: Any, **__: Any) -> str:
         text = " ".join(str(message).split())
         if "persistent compilation cache" in text:
-            folder = jax.config.read("jax_compilation_cache_dir")
+            folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
             text += f"; to be rid of it remove the folder {folder}"
         return f"warning: {text}\n"
 

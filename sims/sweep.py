@@ -214,7 +214,7 @@ class Plan:
             for row in self.rows
             for result, count in row.not_finite.items()
         ]
-        lines += [*self.left_out, *self.stale()]
+        lines += self.left_out
         lines += [f"cells left to other runs: {self.missing}"] if self._jobs else []
         return "\n".join([*lines, f"results in {self.folder}"])
 

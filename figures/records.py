@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType
@@ -100,6 +101,7 @@ def _content(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} must hold JSON: {error}.") from error
+    again = f"{command} {shlex.quote(str(path))}"
     rows, signed = content, content
     fits = True
     if path.stem == "bench":
@@ -107,9 +109,9 @@ def _content(path: Path) -> Any:
         rows, signed = content["rows"] if fits else [], [content] if fits else []
     fits = fits and isinstance(rows, list) and all(_fits(row, types) for row in rows)
     if not fits:
-        raise ValueError(f"{path} must be written by {command} {path}.")
+        raise ValueError(f"{path} must be written by {again}.")
     if not all(files.is_intact(each) for each in signed if "digest" in each):
-        raise ValueError(f"{path} is damaged: make it again with {command} {path}.")
+        raise ValueError(f"{path} is damaged: make it again with {again}.")
     return content
 
 

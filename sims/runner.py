@@ -192,8 +192,8 @@ def _check_kinds(settings: Sequence[Setting], overrides: Mapping[str, Any]) -> N
         more = f" and {len(wrong) - 3} more" if wrong[3:] else ""
         raise ValueError(
             f"{' and '.join(words)} would put images into settings that have none, "
-            f"{', '.join(wrong[:3])}{more}: select those with images"
-            + (f", such as --only {which}." if right else "; there are none.")
+            f"{', '.join(wrong[:3])}{more}: "
+            + (f"select those with images, such as --only {which}." if right else "none has any.")
         )
 
 

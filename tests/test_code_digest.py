@@ -228,6 +228,17 @@ def test_lambdas_of_one_line_are_told_apart(digest):
     assert digest(roots=["second"]) != digest(("study", "c.depth", "c.size"), roots=["second"])
 
 
+def test_what_is_compiled_or_partial_is_the_code_that_it_wraps(digest):
+    wrapped = ("study", "coords = make(0)", "coords = make(0)\nouter = jax.jit(helpers.tripled)")
+    roots = ["outer"]
+    same = digest(wrapped, roots=roots)
+    assert digest(wrapped, ("helpers", "return x\n", "return +x\n"), roots=roots) == same
+    assert digest(wrapped, ("helpers", "twice(x) + x", "twice(x) - x"), roots=roots) != same
+    bound = ("study", "coords = make(0)", "coords = make(0)\nouter = Scale(3).apply")
+    other = ("study", "Scale(3)", "Scale(4)")
+    assert digest(bound, roots=roots) != digest(bound, other, roots=roots)
+
+
 def test_a_memory_that_has_been_filled_is_no_other_code(digest):
     filled = (
         "study",

@@ -39,12 +39,12 @@ def valued(value: Float[Array, "..."], carrier: Float[Array, "..."]) -> Float[Ar
       value: what the result is.
       carrier: the same up to rounding, of the same shape and dtype; has the derivatives.
     """
-    return value
+    return arguments.long(value)
 
 
 @valued.defjvp
 def _valued_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    return valued(*primals), tangents[1]
+    return valued(*primals), arguments.long(tangents[1])
 
 
 @jax.custom_jvp

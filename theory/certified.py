@@ -13,12 +13,11 @@ from typing import Any
 
 import jax
 from jax import Array
-from jaxtyping import Key
 
-from theory import arguments, balls
+from theory import arguments, balls, runtime
 from theory.balls import Decision, Statement
 from theory.perturbation import orthogonal_balls, wide_balls
-from theory.theorem import Theorem, draw_knobs, sample_many
+from theory.theorem import Theorem, draw_knobs, one_key, sample_many
 
 # What a theorem says of one instance, by the theorem's name.
 CERTIFIED: Mapping[str, Callable[[Any], Statement]] = (
@@ -26,8 +25,9 @@ CERTIFIED: Mapping[str, Callable[[Any], Statement]] = (
 )
 
 
+@runtime.numerics()
 def certify(
-    theorem: Theorem, key: Key[Array, ""], num_instances: int, *, block: int = 64
+    theorem: Theorem, key: Array, num_instances: int, *, block: int = 64
 ) -> collections.Counter[Decision] | None:
     """How many random instances are proved, refuted, undecided, or outside the hypotheses.
 
@@ -35,7 +35,7 @@ def certify(
 
     Args:
       theorem: whose statement to decide.
-      key: random key.
+      key: random key, of any kind; :func:`theory.jobs.key` gives that of the command.
       num_instances: at least 1; rounded up so that every size gets the same number.
       block: instances sampled together, as many as for ``verify`` to share what it compiles.
 
@@ -48,6 +48,7 @@ def certify(
     """
     arguments.integer("num_instances", num_instances)
     arguments.integer("block", block)
+    key = one_key(key)
     statement = CERTIFIED.get(theorem.name)
     if statement is None:
         return None

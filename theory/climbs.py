@@ -19,6 +19,7 @@ from flax import struct
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
+from theory import runtime
 from theory.bounds import (
     ROUNDING,
     Bounds,
@@ -30,6 +31,7 @@ from theory.theorem import (
     draw_knobs,
     draw_many,
     examine,
+    one_key,
 )
 
 # The share of jumps among a round's steps, and by how much gradient steps shrink over it.
@@ -78,9 +80,10 @@ class Climb:
     rate: Array | np.ndarray  # length of a round's first step
 
 
+@runtime.numerics()
 def span(theorem: Theorem, size: Size, key: Array, restarts: int) -> Space:
     """The space that a batch of sampled instances spans."""
-    _, moved = _draw(theorem, size, key, max(restarts, _SPAN))
+    _, moved = _draw(theorem, size, one_key(key), max(restarts, _SPAN))
     # Dictionaries are flattened by sorted keys: fields first, then knobs by name.
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(moved["fields"])]
     knobs = [theorem.knobs[name] for name in sorted(theorem.knobs)]
@@ -95,9 +98,10 @@ def span(theorem: Theorem, size: Size, key: Array, restarts: int) -> Space:
     return Space(theorem, size, unravel, low, high)
 
 
+@runtime.numerics()
 def begin(space: Space, key: Array, restarts: int) -> Climb:
     """Climbs that set out from sampled instances."""
-    key_draw, key_rate = jax.random.split(key)
+    key_draw, key_rate = jax.random.split(one_key(key))
     keys, moved = _draw(space.theorem, space.size, key_draw, max(restarts, _SPAN))
     keys, values = keys[:restarts], _flat(moved)[:restarts]
     width = space.high - space.low
@@ -141,6 +145,7 @@ def _flat(moved: dict[str, Any]) -> np.ndarray:
     return np.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
 
 
+@runtime.numerics()
 def advance(space: Space, climb: Climb, key: Array, low: Array, high: Array) -> Climb:
     """One round of one climb."""
     tail = math.ceil(2 * space.theorem.failure_rate * climb.keys.shape[0]) or 1

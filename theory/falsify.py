@@ -30,10 +30,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Key
 from scipy import stats
 
-from theory import arguments, climbs
+from theory import arguments, climbs, runtime
 from theory.bounds import (
     Bound,
     Bounds,
@@ -46,6 +45,7 @@ from theory.theorem import (
     Theorem,
     batched,
     examine_many,
+    one_key,
 )
 
 # A violation of less than this share of the larger side is taken for rounding.
@@ -106,9 +106,10 @@ class Attack:
         return self.counterexample is not None
 
 
+@runtime.numerics()
 def falsify(
     theorem: Theorem,
-    key: Key[Array, ""],
+    key: Array,
     *,
     restarts: int = 32,
     rounds: int = 16,
@@ -121,7 +122,7 @@ def falsify(
 
     Args:
       theorem: what to attack.
-      key: random key.
+      key: random key, of any kind; :func:`theory.jobs.key` gives that of the command.
       restarts: climbs side by side, at least 2; an eighth of them for a statement with
         probability, where one point costs many draws.
       rounds: most rounds a size, at least 1.
@@ -132,6 +133,7 @@ def falsify(
     """
     arguments.integer("restarts", restarts, low=2)
     arguments.integer("rounds", rounds)
+    key = one_key(key)
     if theorem.failure_rate > 0:
         restarts = max(2, restarts // 8)
     searches = collections.deque(

@@ -6,6 +6,11 @@ different routes. :func:`verify` draws instances, keeps the elements where every
 and judges the conclusions there. It says VACUOUS when no element qualified, tests the number of
 violations of a statement with probability against the binomial law exactly, and demands that every
 negative control (a broken hypothesis, a wrong constant) is caught.
+
+All functions here compute in float64 with one random generator, whatever JAX's settings and of
+whatever kind the keys are that they are given (see :func:`theory.runtime.numerics`). What they hand
+out is float64 and stays so; who goes on computing with it by JAX enters ``numerics`` as well, or
+float64 is lost at the next step.
 """
 
 from __future__ import annotations
@@ -21,7 +26,6 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax import Array
-from jaxtyping import Key
 from scipy import stats
 
 from theory import arguments, runtime
@@ -127,8 +131,9 @@ class Verdict:
         return self.status == "HELD"
 
 
+@runtime.numerics()
 def examine(hypotheses: Bounds, conclusions: Bounds) -> Outcome:
-    """Judge one instance from its bounds.
+    """Judge one instance from its bounds; works under ``jit`` and ``vmap``.
 
     Raises:
       ValueError: if a hypothesis does not broadcast against a conclusion.
@@ -162,8 +167,10 @@ def examine(hypotheses: Bounds, conclusions: Bounds) -> Outcome:
     )
 
 
-def draw_knobs(theorem: Theorem, key: Key[Array, ""], number: int) -> Knobs:
+@runtime.numerics()
+def draw_knobs(theorem: Theorem, key: Array, number: int) -> Knobs:
     """Knobs of ``number`` instances, independent and uniform in their ranges."""
+    key = one_key(key)
     share = jax.random.uniform(key, (number, max(1, len(theorem.knobs))))
     return {
         name: low + (high - low) * share[:, index]
@@ -171,12 +178,9 @@ def draw_knobs(theorem: Theorem, key: Key[Array, ""], number: int) -> Knobs:
     }
 
 
+@runtime.numerics()
 def judge(
-    theorem: Theorem,
-    size: Size,
-    keys: Key[Array, " b"],
-    knobs: Knobs,
-    control: str | None = None,
+    theorem: Theorem, size: Size, keys: Array, knobs: Knobs, control: str | None = None
 ) -> Outcome:
     """Sample one instance a key and examine each; compiled once per size and number of keys.
 
@@ -191,48 +195,60 @@ def judge(
       Outcomes with a leading axis of length b.
     """
     change = Control() if control is None else theorem.controls[control]
-    sampler = _compiled_sampler(
-        change.sample or theorem.sample, theorem.complete, tuple(sorted(size.items()))
-    )
+    instances = _sampled(change.sample or theorem.sample, theorem.complete, size, keys, knobs)
     examiner = _compiled_examiner(
         change.hypotheses or theorem.hypotheses, change.conclusions or theorem.conclusions
     )
-    return examiner(sampler(keys, knobs))
+    return examiner(instances)
 
 
-def draw_many(theorem: Theorem, size: Size, keys: Key[Array, " b"], knobs: Knobs) -> Any:
+@runtime.numerics()
+def draw_many(theorem: Theorem, size: Size, keys: Array, knobs: Knobs) -> Any:
     """What the theorem's sampler draws, not completed; compiled and shared like :func:`judge`."""
-    return _compiled_sampler(theorem.sample, _as_drawn, tuple(sorted(size.items())))(keys, knobs)
+    return _sampled(theorem.sample, _as_drawn, size, keys, knobs)
 
 
-def sample_many(theorem: Theorem, size: Size, keys: Key[Array, " b"], knobs: Knobs) -> Instance:
+@runtime.numerics()
+def sample_many(theorem: Theorem, size: Size, keys: Array, knobs: Knobs) -> Instance:
     """Instances of the theorem with a leading axis, as :func:`judge` samples them."""
-    return _compiled_sampler(theorem.sample, theorem.complete, tuple(sorted(size.items())))(
-        keys, knobs
-    )
+    return _sampled(theorem.sample, theorem.complete, size, keys, knobs)
 
 
+@runtime.numerics()
 def examine_many(theorem: Theorem, instances: Instance) -> Outcome:
-    """Outcomes of instances with a leading axis, by what :func:`judge` examines them with."""
-    return _compiled_examiner(theorem.hypotheses, theorem.conclusions)(instances)
+    """Outcomes of instances with a leading axis, by what :func:`judge` examines them with.
+
+    Floats of fewer bits are taken for the float64 numbers that they are.
+    """
+    examiner = _compiled_examiner(theorem.hypotheses, theorem.conclusions)
+    return examiner(jax.tree.map(_in_float64, instances))
 
 
 def batched(function: Callable, in_axes: Any = 0, level: int = 1) -> Callable:
-    """``jit`` of ``vmap`` for what is compiled once, see :func:`theory.runtime.quick_options`."""
-    return jax.jit(jax.vmap(function, in_axes), compiler_options=runtime.quick_options(level))
+    """``jit`` of ``vmap`` for what is compiled once, see :func:`theory.runtime.quick`."""
+    return runtime.quick(jax.vmap(function, in_axes), level)
 
 
-def verify(
-    theorem: Theorem, key: Key[Array, ""], num_instances: int = 1000, *, block: int = 64
-) -> Verdict:
+def one_key(key: Array) -> Array:
+    """The one key, of whatever kind, as the generator of :func:`theory.runtime.numerics` has it."""
+    return arguments.key("key", runtime.own_key(key))
+
+
+@runtime.numerics()
+def verify(theorem: Theorem, key: Array, num_instances: int = 1000, *, block: int = 64) -> Verdict:
     """Check a theorem on random instances, and its controls on some.
 
     Instances are spread over the theorem's sizes, drawn and judged in compiled blocks. Controls are
     judged on the largest size.
 
+    The verdict of ``python -m theory verify wide.width --seed 3 --instances 500`` is that of::
+
+        from theory import catalogue, jobs
+        verify(catalogue.THEOREMS["wide.width"], jobs.key("wide.width", seed=3), 500)
+
     Args:
       theorem: what to verify.
-      key: random key.
+      key: random key, of any kind; :func:`theory.jobs.key` gives that of the command.
       num_instances: at least 1; rounded up so that every size gets the same number.
       block: instances evaluated together; bounds the memory.
 
@@ -241,6 +257,7 @@ def verify(
     """
     arguments.integer("num_instances", num_instances)
     arguments.integer("block", block)
+    key = one_key(key)
     key_main, key_controls = jax.random.split(key)
     per_size = -(-num_instances // len(theorem.sizes))
     parts = [
@@ -313,6 +330,19 @@ def _allowed(checked: int, failure_rate: float) -> int:
     if failure_rate == 0:
         return 0
     return int(stats.binom.isf(LEVEL, checked, failure_rate))
+
+
+def _sampled(
+    sample: Callable, complete: Callable, size: Size, keys: Array, knobs: Knobs
+) -> Instance:
+    sampler = _compiled_sampler(sample, complete, tuple(sorted(size.items())))
+    return sampler(
+        runtime.own_key(keys), {name: jnp.asarray(each, float) for name, each in knobs.items()}
+    )
+
+
+def _in_float64(leaf: Any) -> Any:
+    return leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 @functools.lru_cache(maxsize=512)

@@ -385,6 +385,7 @@ EXCLUDED: dict[str, str] = {
     "theory.catalogue.*": "looks theorems up by name",
     "theory.certified.*": "runs theorems",
     "theory.climbs.*": "runs theorems",
+    "theory.counterexamples.*": "runs theorems",
     "theory.falsify.*": "runs theorems",
     "theory.jobs.*": "runs theorems",
     "theory.theorem.*": "runs theorems",

@@ -85,6 +85,7 @@ def test_true_statement_stands_and_its_tightness_is_found():
     np.testing.assert_allclose([attack.closest, attack.slack], [1, 0], atol=1e-9)
     assert attack.restarts >= 32 and attack.steps >= 32 * 50
     assert (attack.name, attack.source) == ("toy.triangle", "[derived] here")
+    assert attack.status == "none"
 
 
 def test_nearly_true_statement_falls():
@@ -95,7 +96,7 @@ def test_nearly_true_statement_falls():
     assert theorem.verify(tight, KEY, 1000, block=250).violations == 0
     attack = falsify(tight, KEY)
     found = attack.counterexample
-    assert attack.found and found.size == {"n": 6}
+    assert attack.found and attack.status == "FALSIFIED" and found.size == {"n": 6}
     bound = found.conclusions["below"]
     assert bound.lhs > bound.rhs
     np.testing.assert_allclose(bound.lhs, np.sum(found.instance.x) ** 2, rtol=1e-12)
@@ -115,9 +116,15 @@ def test_hypotheses_are_kept():
     assert 0.999 < found.instance.x[0] <= 1 + 1e-12
 
 
+IMPOSSIBLE = changed(hypotheses=lambda toy: below(1.0, 0.0 * toy.scale))
+
+
 def test_impossible_hypotheses_are_told_apart_from_a_bound_that_holds():
-    attack = falsify(changed(hypotheses=lambda toy: below(1.0, 0.0 * toy.scale)), KEY)
+    attack = falsify(IMPOSSIBLE, KEY, rounds=2)
     assert not attack.found and np.isnan(attack.slack) and np.isnan(attack.closest)
+    assert attack.status == "VACUOUS"
+    rarely = falsify(dataclasses.replace(IMPOSSIBLE, failure_rate=0.05), KEY, rounds=1)
+    assert rarely.status == "VACUOUS" and np.isnan(rarely.closest)
 
 
 def test_what_follows_is_computed_anew_and_labels_and_noise_stay():
@@ -202,7 +209,10 @@ def test_counterexamples_as_arrays():
     false = changed(conclusions=functools.partial(triangle, share=0.9))
     found = falsify(false, KEY, restarts=4).counterexample
     arrays = found.arrays()
+    np.testing.assert_array_equal(arrays["knobs['scale']"], found.instance.scale)
     assert set(arrays) == {
+        "size['n']",
+        "knobs['scale']",
         *(f"instance.{name}" for name in ("x", "label", "noise", "scale", "total")),
         "conclusions['below'].lhs",
         "conclusions['below'].rhs",

@@ -150,6 +150,11 @@ def test_false_theorem_is_violated():
     assert verdict.violations > verdict.allowed == 0
     np.testing.assert_allclose(verdict.worst_slack, -0.1, atol=1e-6)
     np.testing.assert_allclose(verdict.tightness, verify(TRUE, KEY, 100, block=25).tightness / 0.9)
+    assert verify(TRUE, KEY, 100, block=25).counterexample is None
+    found = verdict.counterexample
+    bound = found.conclusions["norm"]
+    assert bound.lhs > bound.rhs and found.size in TRUE.sizes
+    np.testing.assert_allclose(bound.lhs, abs(np.sum(found.instance)), rtol=1e-12)
 
 
 def never(x):

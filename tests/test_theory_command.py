@@ -1,14 +1,17 @@
 import dataclasses
 import functools
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from theory import balls, catalogue, certified, files
+from theory import __main__ as command_line
+from theory import balls, bounds, catalogue, certified, files
 from theory.__main__ import main
 from theory.balls import Inequality, Statement
 from theory.perturbation import wide_balls
@@ -76,11 +79,44 @@ def test_theorem_that_fails_is_exit_code_1(verified, capsys, monkeypatch, tmp_pa
     true = catalogue.THEOREMS[CHEAP]
     false = dataclasses.replace(true, conclusions=true.controls["3.9 in place of 4"].conclusions)
     monkeypatch.setitem(catalogue.THEOREMS, CHEAP, false)
-    path = tmp_path / "verdicts.json"
-    assert main(["verify", CHEAP, "--instances", "4", "--json", str(path)]) == 1
+    path, folder = tmp_path / "verdicts.json", tmp_path / "broken"
+    command = ["verify", CHEAP, "--instances", "4", "--json", str(path), "--seed", "3"]
+    assert main([*command, "--save", str(folder)]) == 1
     out = capsys.readouterr().out
     assert "VIOLATED" in out and "0 of 1 held." in out
-    assert json.loads(path.read_text())[0]["status"] == "VIOLATED"
+    (row,) = json.loads(path.read_text())
+    assert row["status"] == "VIOLATED"
+    # The instance is kept, with all that is needed to find it again.
+    file = folder / f"{CHEAP}.npz"
+    assert row["counterexample"] == str(file) and f"saved as {file}" in out
+    with np.load(file) as stored:
+        assert stored["seed"] == 3
+        assert all(f"knobs['{name}']" in stored for name in false.knobs)
+        assert all(f"size['{name}']" in stored for name in false.sizes[0])
+        assert np.any(stored["conclusions['mean'].lhs"] > stored["conclusions['mean'].rhs"])
+
+
+def test_hypotheses_that_never_hold_are_exit_code_1(capsys, monkeypatch, tmp_path):
+    def never(instance):
+        return {"never": bounds.Bound(lhs=jnp.ones(()), rhs=jnp.zeros(()))}
+
+    vacuous = dataclasses.replace(catalogue.THEOREMS[CHEAP], hypotheses=never)
+    monkeypatch.setitem(catalogue.THEOREMS, CHEAP, vacuous)
+    path = tmp_path / "attacks.json"
+    assert main(["falsify", CHEAP, "--budget", "0", "--json", str(path)]) == 1
+    out = capsys.readouterr().out
+    assert out.splitlines()[1].split()[:2] == [CHEAP, "VACUOUS"]
+    (row,) = json.loads(path.read_text())
+    assert row["status"] == "VACUOUS" and not row["falsified"] and row["closest"] is None
+
+
+@pytest.mark.parametrize(
+    "ratio, shown",
+    [(0.99995, "0.99995"), (1.00002, "1.00002"), (1 + 2e-9, "1+2.0e-09"), (1 - 3e-8, "1-3.0e-08")],
+)
+def test_ratios_are_shown_with_the_digits_that_decide(ratio, shown):
+    assert command_line._number(ratio) == shown
+    assert command_line._number(1.0) == "1" and command_line._number(math.nan) == "-"
 
 
 def test_control_that_is_missed_is_exit_code_1_and_named(verified, capsys, monkeypatch):

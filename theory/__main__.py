@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# Where counterexamples are stored unless the user names another folder.
+FOLDER = Path("results/counterexamples")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; 0 when all is well, 1 when a theorem fails, 2 for wrong arguments."""
@@ -34,10 +37,15 @@ def main(arguments: list[str] | None = None) -> int:
     attack.add_argument(
         "--budget", type=float, default=30.0, metavar="SECONDS", help="time a theorem (30)"
     )
-    attack.add_argument("--save", type=Path, metavar="FOLDER", help="store counterexamples as npz")
     for command, what in ((verification, "verdicts"), (attack, "results")):
         command.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (0)")
         command.add_argument("--json", type=Path, metavar="FILE", help=f"also write the {what}")
+        command.add_argument(
+            "--save",
+            type=Path,
+            metavar="FOLDER",
+            help=f"of counterexamples, one npz a theorem ({FOLDER})",
+        )
     options = parser.parse_args(arguments)
 
     from theory import catalogue, files, stopping
@@ -46,8 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         theorems = catalogue.select(options.names)
         if options.command == "list":
             return _list(theorems)
-        saved = getattr(options, "save", None)
-        left = f"counterexamples found so far are in {saved}" if saved else "no file was changed"
+        left = f"counterexamples found so far are in {options.save or FOLDER}"
         with stopping.stopping(lambda: left):
             return (_verify if options.command == "verify" else _falsify)(theorems, options)
     except (ValueError, ImportError) as error:
@@ -76,22 +83,23 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
     width = max(len(theorem.name) for theorem in theorems)
     print(
         f"{'theorem':{width}}  {'verdict':14} {'instances':>9} {'vacuous':>8} "
-        f"{'violations':>12} {'slack':>9} {'tightness':>9} {'controls':>8} {'seconds':>7}  source"
+        f"{'violations':>12} {'slack':>10} {'tightness':>9} {'controls':>8} {'seconds':>7}  source"
     )
     judge = functools.partial(jobs.judge, seed=options.seed, instances=options.instances)
     rows = []
     refuted = 0
     verdicts = runtime.in_processes(judge, [theorem.name for theorem in theorems])
-    for theorem, (verdict, seconds) in zip(theorems, verdicts, strict=True):
+    for theorem, ((verdict, arrays), seconds) in zip(theorems, verdicts, strict=True):
         caught = len(verdict.controls) - len(verdict.missed)
         violations = f"{verdict.violations} of {verdict.allowed}"
         print(
             f"{verdict.name:{width}}  {verdict.status:14} {verdict.instances:9} "
             f"{verdict.vacuous / verdict.instances:8.1%} {violations:>12} "
-            f"{verdict.worst_slack:9.1e} {_number(verdict.tightness):>9} "
+            f"{verdict.worst_slack:10.3e} {_number(verdict.tightness):>9} "
             f"{f'{caught}/{len(verdict.controls)}':>8} {seconds:7.1f}  {verdict.source}",
             flush=True,
         )
+        saved = _save(options, theorem.name, arrays, width)
         for name in verdict.missed:
             print(f"{'':{width}}  control not caught: {name}")
         decided = None
@@ -116,6 +124,7 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
                 "controls": dict(verdict.controls),
                 "missed": list(verdict.missed),
                 "certified": decided,
+                "counterexample": saved and str(saved),
                 "seed": options.seed,
                 "seconds": round(seconds, 2),
             }
@@ -147,17 +156,15 @@ def _counts(decided: dict[str, int] | None) -> str:
 
 
 def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
-    from theory import arguments, files, jobs, runtime
+    from theory import arguments, jobs, runtime
 
     arguments.number("--budget", options.budget, low=0.0)
     _check(options)
-    if options.save is not None:
-        files.prepare("--save folder", options.save)
     runtime.single_threaded()
     runtime.configure()
     width = max(len(theorem.name) for theorem in theorems)
     print(
-        f"{'theorem':{width}}  {'result':9} {'restarts':>8} {'steps':>7} {'slack':>9} "
+        f"{'theorem':{width}}  {'result':9} {'restarts':>8} {'steps':>7} {'slack':>10} "
         f"{'closest':>9} {'seconds':>7}  source"
     )
     attack = functools.partial(jobs.attack, seed=options.seed, budget=options.budget)
@@ -165,20 +172,18 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
     results = runtime.in_processes(attack, [theorem.name for theorem in theorems])
     for theorem, ((result, arrays), seconds) in zip(theorems, results, strict=True):
         print(
-            f"{result.name:{width}}  {'FALSIFIED' if result.found else 'none':9} "
-            f"{result.restarts:8} {result.steps:7} {result.slack:9.1e} "
+            f"{result.name:{width}}  {result.status:9} "
+            f"{result.restarts:8} {result.steps:7} {result.slack:10.3e} "
             f"{_number(result.closest):>9} {seconds:7.1f}  {result.source}",
             flush=True,
         )
-        saved = None
-        if arrays and options.save is not None:
-            saved = _save(options.save, theorem.name, arrays)
-            print(f"{'':{width}}  saved as {saved}")
+        saved = _save(options, theorem.name, arrays, width)
         rows.append(
             {
                 "name": result.name,
                 "source": result.source,
                 "statement": theorem.statement,
+                "status": result.status,
                 "falsified": result.found,
                 "restarts": result.restarts,
                 "steps": result.steps,
@@ -195,14 +200,19 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
         "Closest: largest lhs / rhs inside the hypotheses; for a statement with probability, the "
         "highest share of\nfailures over the one allowed."
     )
+    vacuous = sum(row["status"] == "VACUOUS" for row in rows)
+    if vacuous:
+        print(f"VACUOUS: at no point that was visited did the hypotheses hold, in {vacuous}.")
     _write(options.json, rows)
-    return 1 if found else 0
+    return 1 if found or vacuous else 0
 
 
 def _check(options: argparse.Namespace) -> None:
     from theory import arguments, files
 
     arguments.integer("--seed", options.seed, low=0, high=2**63 - 1)
+    if options.save is not None:
+        files.prepare("--save folder", options.save)
     if options.json is not None:
         options.json = files.target("--json", options.json)
 
@@ -217,20 +227,36 @@ def _write(target: Path | None, rows: list[dict[str, Any]]) -> None:
         files.write(target, (json.dumps(content, indent=1) + "\n").encode())
 
 
-def _save(folder: Path, name: str, arrays: dict[str, Any]) -> Path:
+def _save(
+    options: argparse.Namespace, name: str, arrays: dict[str, Any], width: int
+) -> Path | None:
+    """Store a counterexample with the seed that led to it, and say where; None if there is none."""
     import numpy as np
 
     from theory import files
 
+    if not arrays:
+        return None
+    folder = options.save or FOLDER
     target = folder / f"{name}.npz"
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays, seed=np.asarray(options.seed))
+    try:
+        files.prepare("folder of counterexamples", folder)
+    except ValueError as error:  # what was found is told all the same
+        print(f"{'':{width}}  not saved: {error}", flush=True)
+        return None
     files.write(target, buffer.getvalue())
+    print(f"{'':{width}}  saved as {target}", flush=True)
     return target
 
 
 def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3g}"
+    """A ratio with the digits that tell on which side of 1 it lies."""
+    if math.isnan(value):
+        return "-"
+    short = f"{value:.6g}"
+    return f"1{value - 1:+.1e}" if short == "1" and value != 1 else short
 
 
 def _finite(value: float) -> float | None:

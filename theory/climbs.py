@@ -62,6 +62,10 @@ class Space:
             drawn = dataclasses.replace(drawn, **moved["fields"])
         return self.theorem.complete(drawn)
 
+    def knobs(self, values: Array | np.ndarray) -> dict[str, np.ndarray]:
+        """The knobs of rows of values."""
+        return jax.tree.map(np.asarray, jax.vmap(self.unravel)(jnp.asarray(values))["knobs"])
+
 
 def round_steps(theorem: Theorem) -> int:
     """Steps of a round; fewer for a statement with probability, where one costs many draws."""

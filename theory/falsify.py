@@ -24,7 +24,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,15 +31,12 @@ import numpy as np
 from jax import Array
 from scipy import stats
 
-from theory import arguments, climbs, runtime
-from theory.bounds import (
-    Bound,
-    Bounds,
-)
+from theory import arguments, climbs, counterexamples, runtime
+from theory.bounds import Bounds
 from theory.climbs import Space
+from theory.counterexamples import Counterexample
 from theory.theorem import (
     LEVEL,
-    Instance,
     Size,
     Theorem,
     batched,
@@ -61,32 +57,6 @@ _PATIENCE, _GAIN = 3, 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
-class Counterexample:
-    """An instance that satisfies the hypotheses and breaks a conclusion, and both sides there.
-
-    For a statement with probability one that shows the failure, which is one of too many.
-    """
-
-    size: Size
-    instance: Instance
-    hypotheses: Bounds
-    conclusions: Bounds
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All numbers by name, to be stored: ``instance.x``, ``conclusions['norm'].lhs`` ..."""
-        parts = {
-            "instance": self.instance,
-            "hypotheses": self.hypotheses,
-            "conclusions": self.conclusions,
-        }
-        return {
-            part + jax.tree_util.keystr(path): np.asarray(leaf)
-            for part, tree in parts.items()
-            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-        }
-
-
-@dataclasses.dataclass(frozen=True)
 class Attack:
     """The result of :func:`falsify`."""
 
@@ -99,11 +69,12 @@ class Attack:
     # How close it came: the largest lhs / rhs inside the hypotheses; for a statement with
     # probability the largest share of failures over the one allowed. NaN where there is neither.
     closest: float
+    status: str  # FALSIFIED, none, or VACUOUS where the hypotheses held at no point
 
     @property
     def found(self) -> bool:
         """Whether the theorem is refuted."""
-        return self.counterexample is not None
+        return self.status == "FALSIFIED"
 
 
 @runtime.numerics()
@@ -149,6 +120,7 @@ def falsify(
             reports[index] = report
             counterexample = report.counterexample
             searches.append((index, search))
+    status = "none" if any(report.inside for report in reports.values()) else "VACUOUS"
     return Attack(
         name=theorem.name,
         source=theorem.source,
@@ -157,6 +129,7 @@ def falsify(
         steps=sum(report.steps for report in reports.values()),
         slack=float(np.fmin.reduce([report.slack for report in reports.values()])),
         closest=float(np.fmax.reduce([report.closest for report in reports.values()])),
+        status="FALSIFIED" if counterexample else status,
     )
 
 
@@ -169,6 +142,7 @@ class _Report:
     steps: int
     slack: float
     closest: float
+    inside: bool  # whether the hypotheses held at some point
 
 
 def _search(
@@ -202,6 +176,7 @@ def _search(
             closest = float(np.fmax(closest, ratio))
         idle = 0 if score[0] > reached + _GAIN else idle + 1
         reached = max(reached, float(score[0]))
+        inside = reached >= climbs.INSIDE or not math.isnan(closest)
         known = reached >= climbs.INSIDE and theorem.failure_rate == 0
         yield _Report(
             counterexample=counterexample,
@@ -209,6 +184,7 @@ def _search(
             steps=(turn + 1) * restarts * climbs.round_steps(theorem),
             slack=-reached if known else math.nan,
             closest=closest,
+            inside=inside,
         )
         if idle == _PATIENCE:
             return
@@ -231,10 +207,9 @@ def _confirm(
     broken = np.asarray(outcome.violated & (outcome.slack <= -score / 2))
     if not broken[0] or np.mean(broken) < _SHARE:
         return None
-    hypotheses, conclusions = _sides(space.theorem, instances)
-    if not _is_steady(hypotheses, conclusions):
+    if not _is_steady(*counterexamples.sides(space.theorem, instances)):
         return None
-    return Counterexample(space.size, *_first((instances, hypotheses, conclusions)))
+    return counterexamples.shown(space.theorem, space.size, space.knobs(around), instances, 0)
 
 
 def _is_steady(hypotheses: Bounds, conclusions: Bounds) -> bool:
@@ -269,25 +244,8 @@ def _frequency(
     counterexample = None
     if checked and failed > stats.binom.isf(level, checked, rate):
         # So many failures that the last block has some.
-        shown = jax.tree.map(lambda leaf: leaf[np.argmax(outcome.violated)][None], instances)
-        sides = _sides(space.theorem, shown)
-        counterexample = Counterexample(space.size, *_first((shown, *sides)))
-    return counterexample, failed / max(checked, 1) / rate
-
-
-def _sides(theorem: Theorem, instances: Instance) -> tuple[Bounds, Bounds]:
-    """Hypotheses and conclusions, both sides of each of the same shape."""
-
-    def full(bounds: Bounds) -> Bounds:
-        return {
-            name: Bound(*jnp.broadcast_arrays(bound.lhs, bound.rhs))
-            for name, bound in bounds.items()
-        }
-
-    return batched(lambda at: (full(theorem.hypotheses(at)), full(theorem.conclusions(at))))(
-        instances
-    )
-
-
-def _first(batch: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], batch)
+        row = int(np.argmax(outcome.violated))
+        counterexample = counterexamples.shown(
+            space.theorem, space.size, space.knobs(rows), instances, row
+        )
+    return counterexample, failed / checked / rate if checked else math.nan

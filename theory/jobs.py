@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import zlib
 
@@ -10,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from theory import catalogue, runtime
+from theory.counterexamples import Counterexample
 from theory.falsify import Attack, falsify
 from theory.theorem import Verdict, verify
 
@@ -19,9 +21,10 @@ def key(name: str, seed: int) -> Array:
     return jax.random.fold_in(runtime.key(seed), zlib.crc32(name.encode()))
 
 
-def judge(name: str, *, seed: int, instances: int) -> Verdict:
-    """The verdict on a theorem of the catalogue."""
-    return verify(catalogue.THEOREMS[name], key(name, seed), instances)
+def judge(name: str, *, seed: int, instances: int) -> tuple[Verdict, dict[str, np.ndarray]]:
+    """The verdict on a theorem, and the arrays of an instance that breaks it if there is one."""
+    verdict = verify(catalogue.THEOREMS[name], key(name, seed), instances)
+    return dataclasses.replace(verdict, counterexample=None), _arrays(verdict.counterexample)
 
 
 def attack(name: str, *, seed: int, budget: float) -> tuple[Attack, dict[str, np.ndarray]]:
@@ -30,4 +33,8 @@ def attack(name: str, *, seed: int, budget: float) -> tuple[Attack, dict[str, np
     result = falsify(
         catalogue.THEOREMS[name], key(name, seed), proceed=lambda: time.perf_counter() < end
     )
-    return result, result.counterexample.arrays() if result.counterexample else {}
+    return dataclasses.replace(result, counterexample=None), _arrays(result.counterexample)
+
+
+def _arrays(found: Counterexample | None) -> dict[str, np.ndarray]:
+    return found.arrays() if found else {}

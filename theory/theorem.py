@@ -28,8 +28,9 @@ from flax import struct
 from jax import Array
 from scipy import stats
 
-from theory import arguments, runtime
+from theory import arguments, counterexamples, runtime
 from theory.bounds import Bounds
+from theory.counterexamples import Counterexample
 
 Instance = Any
 Size = Mapping[str, int]
@@ -124,6 +125,8 @@ class Verdict:
     ratios: Mapping[str, float]  # the same of each conclusion alone
     controls: Mapping[str, float]  # share of instances in which each control was caught
     missed: tuple[str, ...]  # controls that were not caught
+    # The first instance that broke the statement, where it is VIOLATED.
+    counterexample: Counterexample | None = dataclasses.field(default=None, compare=False)
 
     @property
     def held(self) -> bool:
@@ -287,6 +290,12 @@ def verify(theorem: Theorem, key: Array, num_instances: int = 1000, *, block: in
         status = "VACUOUS"
     if violations > allowed:
         status = "VIOLATED"
+    found = None
+    if status == "VIOLATED":
+        index, row = divmod(int(np.argmax(outcome.violated)), total // len(theorem.sizes))
+        found = _broken(
+            theorem, theorem.sizes[index], jax.random.fold_in(key_main, index), block, row
+        )
     return Verdict(
         name=theorem.name,
         source=theorem.source,
@@ -300,6 +309,7 @@ def verify(theorem: Theorem, key: Array, num_instances: int = 1000, *, block: in
         ratios={name: _median(each[checked]) for name, each in outcome.ratios.items()},
         controls=shares,
         missed=tuple(missed),
+        counterexample=found,
     )
 
 
@@ -375,7 +385,19 @@ def _judge_many(
     """Outcomes of at least ``number`` instances, in whole blocks, as numpy arrays."""
     parts = []
     for index in range(-(-number // block)):
-        key_knobs, key_instances = jax.random.split(jax.random.fold_in(key, index))
-        knobs = draw_knobs(theorem, key_knobs, block)
-        parts.append(judge(theorem, size, jax.random.split(key_instances, block), knobs, control))
+        keys, knobs = _block(theorem, key, index, block)
+        parts.append(judge(theorem, size, keys, knobs, control))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+
+
+def _block(theorem: Theorem, key: Array, index: int, block: int) -> tuple[Array, Knobs]:
+    """Keys and knobs of the instances of a block."""
+    key_knobs, key_instances = jax.random.split(jax.random.fold_in(key, index))
+    return jax.random.split(key_instances, block), draw_knobs(theorem, key_knobs, block)
+
+
+def _broken(theorem: Theorem, size: Size, key: Array, block: int, row: int) -> Counterexample:
+    """The instance in a row of all blocks of one size, drawn again."""
+    keys, knobs = _block(theorem, key, row // block, block)
+    instances = sample_many(theorem, size, keys, knobs)
+    return counterexamples.shown(theorem, size, knobs, instances, row % block)

@@ -63,7 +63,7 @@ def _verify(name: str) -> str | None:
     runtime.single_threaded()
     runtime.configure()
     try:
-        verdict = jobs.judge(name, seed=0, instances=INSTANCES)
+        verdict, _ = jobs.judge(name, seed=0, instances=INSTANCES)
     except Exception as error:  # a change may raise anything
         return type(error).__name__
     return None if verdict.held else verdict.status

@@ -198,6 +198,10 @@ def test_same_key_same_attack():
 def test_search_ends_when_asked_and_every_size_gets_its_turn():
     both = changed(sizes=({"n": 6}, {"n": 2}))
     assert falsify(both, KEY, restarts=4, proceed=lambda: False).steps == 4 * 50
+    # Compiling the second size may have used up the time: asked before it and after it.
+    answers = iter([True, False])
+    assert falsify(both, KEY, restarts=4, proceed=lambda: next(answers)).steps == 4 * 50
+    assert next(answers, None) is None
     only_small = changed(
         sizes=({"n": 6}, {"n": 2}),
         conclusions=lambda toy: below(2.0, float(toy.x.shape[0]) * jnp.ones(()) - 0.5),

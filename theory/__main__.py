@@ -35,7 +35,12 @@ def main(arguments: list[str] | None = None) -> int:
         help="also decide the statements in ball arithmetic, instance by instance",
     )
     attack.add_argument(
-        "--budget", type=float, default=30.0, metavar="SECONDS", help="time a theorem (30)"
+        "--budget",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="a theorem's time with compilation (30); the first round is always made, and no "
+        "compilation or round is cut short",
     )
     for command, what in ((verification, "verdicts"), (attack, "results")):
         command.add_argument("--seed", type=int, default=0, metavar="S", help="random seed (0)")

@@ -97,7 +97,8 @@ def falsify(
       restarts: climbs side by side, at least 2; an eighth of them for a statement with
         probability, where one point costs many draws.
       rounds: most rounds a size, at least 1.
-      proceed: asked before each round but the first; False ends the search.
+      proceed: asked before a size is compiled and before each round, except for the first round at
+        the first size, so that something is always tried; False ends the search.
 
     Raises:
       ValueError: for restarts or rounds out of range, or a free field that is not drawn.
@@ -115,11 +116,13 @@ def falsify(
     counterexample = None
     while searches and counterexample is None and (not reports or proceed()):
         index, search = searches.popleft()
-        report = next(search, None)
-        if report is not None:
-            reports[index] = report
-            counterexample = report.counterexample
-            searches.append((index, search))
+        match next(search, None):
+            case _Report() as report:
+                reports[index] = report
+                counterexample = report.counterexample
+                searches.append((index, search))
+            case "compiled":  # which may have taken all of the time
+                searches.appendleft((index, search))
     status = "none" if any(report.inside for report in reports.values()) else "VACUOUS"
     return Attack(
         name=theorem.name,
@@ -147,14 +150,19 @@ class _Report:
 
 def _search(
     theorem: Theorem, size: Size, key: Array, restarts: int, rounds: int
-) -> Iterator[_Report]:
-    """Climb at one size, a report a round, until the best point has stopped improving."""
+) -> Iterator[_Report | str]:
+    """Climb at one size, a report a round, until the best point has stopped improving.
+
+    Before the first round comes the word ``"compiled"``.
+    """
     level = LEVEL / (rounds * len(theorem.sizes))  # of each of so many tests
     key_span, key_begin, key_round = jax.random.split(key, 3)
     space = climbs.span(theorem, size, key_span, restarts)
     team = climbs.begin(space, key_begin, restarts)
     advance = batched(functools.partial(climbs.advance, space), in_axes=(0, 0, None, None))
     place = batched(space.instance)
+    advance.compile(team, jax.random.split(key_begin, restarts), space.low, space.high)
+    yield "compiled"
     kept = restarts - restarts // 2
     closest, reached, idle = math.nan, -math.inf, 0
     for turn in range(rounds):

@@ -179,7 +179,32 @@ def single_threaded() -> None:
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
-def quick(function: Callable, level: int) -> Callable:
+class Quick:
+    """A program of :func:`quick`; it can be compiled before it is called."""
+
+    def __init__(self, function: Callable, options: dict[str, Any]):
+        self._function = function
+        self._options = options
+        self._program: Any = jax.jit(function, compiler_options=options)
+
+    def compile(self, *args: Any) -> None:
+        """Compile for arguments of these shapes; later ones must have the same."""
+        leaves, tree = jax.tree.flatten(args)
+        # What describes arguments is no array, and records of arrays may check that.
+        flat = jax.jit(
+            lambda *leaves: self._function(*jax.tree.unflatten(tree, leaves)),
+            compiler_options=self._options,
+        )
+        program = flat.lower(*leaves).compile()
+        self._program = lambda *args: program(*jax.tree.leaves(args))
+
+    def __call__(self, *args: Any) -> Any:
+        """The results, once they are there."""
+        with _one_at_a_time:
+            return jax.block_until_ready(self._program(*args))
+
+
+def quick(function: Callable, level: int) -> Quick:
     """``jit`` for what is compiled once and run for seconds; not for use inside of other ``jit``.
 
     At level 1 compilation takes about half of the usual time, and what spends its time in matrix
@@ -194,13 +219,7 @@ def quick(function: Callable, level: int) -> Callable:
     options: dict[str, Any] = {"xla_backend_optimization_level": level}
     if jax.default_backend() == "cpu":
         options["xla_cpu_use_fusion_emitters"] = False
-    program = jax.jit(function, compiler_options=options)
-
-    def call(*args: Any) -> Any:
-        with _one_at_a_time:
-            return jax.block_until_ready(program(*args))
-
-    return call
+    return Quick(function, options)
 
 
 def in_processes(

@@ -227,7 +227,7 @@ def examine_many(theorem: Theorem, instances: Instance) -> Outcome:
     return examiner(jax.tree.map(_in_float64, instances))
 
 
-def batched(function: Callable, in_axes: Any = 0, level: int = 1) -> Callable:
+def batched(function: Callable, in_axes: Any = 0, level: int = 1) -> runtime.Quick:
     """``jit`` of ``vmap`` for what is compiled once, see :func:`theory.runtime.quick`."""
     return runtime.quick(jax.vmap(function, in_axes), level)
 

@@ -249,6 +249,9 @@ def verify(theorem: Theorem, key: Array, num_instances: int = 1000, *, block: in
         from theory import catalogue, jobs
         verify(catalogue.THEOREMS["wide.width"], jobs.key("wide.width", seed=3), 500)
 
+    with the same digits, but for a ratio that is rounding alone where XLA spreads a loop over the
+    threads of this process; commands run on one, as with ``NPROC=1`` [measured].
+
     Args:
       theorem: what to verify.
       key: random key, of any kind; :func:`theory.jobs.key` gives that of the command.

@@ -160,6 +160,38 @@ def test_squared_flow_on_equal_points_with_opposite_labels_ends_between_them():
     np.testing.assert_allclose(test[1], pseudo, atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_squared_flow_of_a_singular_kernel_stays_at_its_limit(dtype):
+    """All points twice: late times show the pseudo-inverse, not rounding times the time."""
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(20, 5)), rng.normal(size=(3, 5))
+    y = rng.choice([-1.0, 1.0], 40)
+    kernel, kernel_test = (
+        np.asarray(jax.jit(kernels.lazy_kernel)(rows, np.tile(x, (2, 1)), 0.2))
+        for rows in (np.tile(x, (2, 1)), z)
+    )
+    limit = kernel_test @ np.linalg.pinv(kernel, rcond=1e-12) @ y
+    times, zero = np.append(10.0 ** np.arange(5, 38), np.inf), np.zeros(40)
+    given = (np.asarray(part, dtype) for part in (kernel, kernel_test, y, zero, zero[:3], times))
+    room = 100 * np.finfo(dtype).eps
+    np.testing.assert_allclose(squared(*given), np.tile(limit, (34, 1)), atol=room)
+
+
+def test_a_decomposition_without_its_kernel_has_the_same_derivatives():
+    """With all eigenvalues different, by the kernel and by the spectrum alone."""
+    kernel, kernel_test, y, f0, f0_test = problem()
+    times, move = jnp.array([3.0]), problem()[1].T @ problem()[1]
+
+    def flow(at, forget):
+        spectrum = dynamics.decompose(kernel + at * move)
+        spectrum = spectrum.replace(kernel=None) if forget else spectrum
+        return jnp.sum(dynamics.squared_flow(spectrum, kernel_test, y, f0, f0_test, times))
+
+    slope = jax.jit(jax.grad(flow), static_argnums=1)
+    np.testing.assert_allclose(slope(0.0, True), slope(0.0, False), rtol=1e-10)
+    assert abs(slope(0.0, False)) > 1e-3
+
+
 def test_decomposition_gives_the_kernel_back():
     kernel = problem()[0]
     spectrum = decompose(kernel)
@@ -242,8 +274,16 @@ def test_messages(rejects):
         dynamics.identity_flow(kernel_test, y, f0_test, -times)
     with rejects("times must be finite"):
         dynamics.identity_flow(kernel_test, y, f0_test, jnp.array([np.inf]))
-    with rejects("kernel must have 20 rows; got shape (3, 20)."):
+    with rejects("kernel must be square (N, N); got shape (3, 20)."):
         dynamics.decompose(kernel_test)
+    for wrong, words in (
+        (kernel - 2 * jnp.tril(kernel, -1), "kernel must be symmetric"),
+        (kernel - jnp.eye(N), "kernel must be positive semi-definite"),
+    ):
+        with rejects(words):
+            dynamics.decompose(wrong)
+        with rejects(words.replace("kernel", "kernel_train")):
+            dynamics.margin_flow(wrong, kernel_test, y, f0, f0_test, times)
     spectrum = decompose(kernel)
     with rejects("kernel_test must have 20 columns; got shape (20, 3)."):
         dynamics.squared_flow(spectrum, kernel_test.T, y, f0, f0_test, times)
@@ -252,7 +292,7 @@ def test_messages(rejects):
     for wrong in (-times, jnp.array(1.0), jnp.array([jnp.nan])):
         with rejects("times must be a vector of non-negative times"):
             dynamics.squared_flow(spectrum, kernel_test, y, f0, f0_test, wrong)
-    with rejects("kernel_train must have 3 columns; got shape (3, 20)."):
+    with rejects("kernel_train must be square (N, N); got shape (3, 20)."):
         dynamics.margin_flow(kernel_test, kernel_test, y, f0, f0_test, times)
     with rejects("times must be ascending."):
         dynamics.margin_flow(kernel, kernel_test, y, f0, f0_test, jnp.array([2.0, 1.0]))

@@ -301,13 +301,14 @@ def kernel_matrix(name: str, value: Any, *, size: int | None = None) -> Array:
     """A symmetric positive semi-definite matrix, as a kernel gives it for a set of points.
 
     Symmetric to 1e-10 of its largest entry, and no eigenvalue below minus as much; with more room
-    where rounding needs it: a thousand units of rounding (1e-4 in float32), or ten a row.
+    where rounding needs it: a thousand units of rounding (1e-4 in float32), or ten a row; one a row
+    for short floats.
     """
     result = matrix(name, value, rows=size, columns=size)
     n = result.shape[0]
     if result.shape[1] != n:
         raise ValueError(f"{name} must be square (N, N); got shape {result.shape}.")
-    room = max(1e-10, max(1000, 10 * n) * float(jnp.finfo(result.dtype).eps))
+    room = max(1e-10, max(1000, 10 * n) * rounding(result), n * rounding(value))
 
     def scaled(known: Array) -> Array:
         largest = jnp.max(jnp.abs(known))
@@ -329,4 +330,12 @@ def kernel_matrix(name: str, value: Any, *, size: int | None = None) -> Array:
             f"{name} must be positive semi-definite; "
             f"got eigenvalues from {values[0]:.3g} to {values[-1]:.3g}."
         )
+    return result
+
+
+def times(name: str, value: Any) -> Array:
+    """A vector of times that are not negative; infinity is allowed."""
+    result = real(name, value)
+    if result.ndim != 1 or result.size == 0 or not holds(lambda known: known >= 0, result):
+        raise ValueError(f"{name} must be a vector of non-negative times; got {value!r:.80}.")
     return result

@@ -22,7 +22,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float
 
-from theory import arguments
+from theory import arguments, gains
 
 
 def effective_weights(
@@ -108,19 +108,23 @@ class Spectrum:
 
     values: Array  # (n,), ascending; those at rounding level are exactly 0
     vectors: Array  # (n, n), in columns
+    # (n, n), by which flows have derivatives where eigenvalues are equal; None: made of the others.
+    kernel: Array | None = None
 
 
 def decompose(kernel: Float[Array, "n n"]) -> Spectrum:
     """Eigendecomposition of a symmetric positive semi-definite kernel, to be kept for all times.
 
-    Eigenvalues below ``n eps max`` are rounding and become 0: at infinite time their directions
-    then stay where they were, which is the limit of an exact zero.
+    Eigenvalues below ``n eps max`` are rounding and become 0: at late times their directions then
+    stay where they were, which is the limit of an exact zero.
+
+    Raises:
+      ValueError: for a matrix that is not square, or outside ``jit`` not symmetric (to 1e-10 of its
+        largest entry, or rounding) or with an eigenvalue far below 0.
     """
-    kernel = arguments.matrix("kernel", kernel)
-    arguments.matrix("kernel", kernel, rows=kernel.shape[1])
-    values, vectors = jnp.linalg.eigh(kernel)
-    floor = kernel.shape[0] * jnp.finfo(kernel.dtype).eps * jnp.max(jnp.abs(values))
-    return Spectrum(values=jnp.where(values > floor, values, 0), vectors=vectors)
+    kernel = arguments.kernel_matrix("kernel", kernel)
+    values, vectors = gains.spectrum(kernel)
+    return Spectrum(values=values, vectors=vectors, kernel=kernel)
 
 
 def squared_flow(
@@ -136,11 +140,17 @@ def squared_flow(
     .. math:: f_t(z) = f_0(z) - K(z, X)\, K^{-1} (I - e^{-K t/N})\, (f_0(X) - y)
 
     with the function :math:`(1 - e^{-\lambda t/N})/\lambda` taken as its limit t/N at
-    :math:`\lambda = 0`, and as 0 there for infinite t (minimum-norm limit).
+    :math:`\lambda = 0`, and as 0 there for infinite t (minimum-norm limit). In that null space
+    K(z, X) of a positive semi-definite kernel is 0 but for rounding, which stays as small at every
+    time: see :mod:`theory.gains`. Rows that no such kernel has together with K(X, X) are not meant:
+    their part in the null space is left out once the other modes are learned.
+
+    First derivatives by the kernel are right at equal eigenvalues too; second ones are NaN there.
 
     Args:
       spectrum: of the training kernel K(X, X), from :func:`decompose`.
-      kernel_test: K(z, X), shape ``(k, n)``; pass K(X, X) for the training outputs.
+      kernel_test: K(z, X) of the same kernel, shape ``(k, n)``; pass K(X, X) for the training
+        outputs.
       y: targets (any real numbers), shape ``(n,)``.
       f0_train: initial outputs at X, shape ``(n,)``.
       f0_test: initial outputs at z, shape ``(k,)``.
@@ -155,19 +165,16 @@ def squared_flow(
     y = arguments.vector("y", y, length=n)
     f0_train = arguments.vector("f0_train", f0_train, length=n)
     f0_test = arguments.vector("f0_test", f0_test, length=kernel_test.shape[0])
-    times = arguments.real("times", times).astype(kernel_test.dtype)
-    if times.ndim != 1 or not arguments.holds(lambda known: known >= 0, times):
-        raise ValueError(f"times must be a vector of non-negative times; got {times!r:.80}.")
-    rate = spectrum.values[None, :] / n
-    positive = rate > 0
-    safe = jnp.where(positive, rate, 1)
-    time = times[:, None]
-    decayed = -jnp.expm1(-safe * time) / (safe * n)
-    still = jnp.where(jnp.isinf(time), 0, jnp.where(jnp.isinf(time), 0, time) / n)
-    gain = jnp.where(positive, decayed, still)
-    modes = (f0_train - y) @ spectrum.vectors
-    weights = (gain * modes[None, :]) @ spectrum.vectors.T
-    return f0_test[None, :] - weights @ kernel_test.T
+    times = arguments.times("times", times)
+    values, vectors, kernel_test, y, f0_train, f0_test = arguments.alike(
+        spectrum.values, spectrum.vectors, kernel_test, y, f0_train, f0_test
+    )
+    kernel = spectrum.kernel
+    if kernel is None:
+        kernel = (vectors * values[None, :]) @ vectors.T
+    kernel, times = kernel.astype(values.dtype), times.astype(values.dtype)
+    learned = gains.response(kernel, values, vectors, kernel_test, y - f0_train, times / n)
+    return f0_test[None, :] + learned
 
 
 @struct.dataclass
@@ -218,9 +225,8 @@ def margin_flow(
     Raises:
       ValueError: for shapes that differ, or numbers outside their ranges.
     """
-    kernel_train = arguments.matrix("kernel_train", kernel_train)
+    kernel_train = arguments.kernel_matrix("kernel_train", kernel_train)
     n = kernel_train.shape[0]
-    arguments.matrix("kernel_train", kernel_train, columns=n)
     kernel_test = arguments.matrix("kernel_test", kernel_test, columns=n)
     y = arguments.labels("y", y, length=n)
     f0_train = arguments.vector("f0_train", f0_train, length=n)

@@ -244,3 +244,35 @@ def test_the_population_flow_solves_its_equation():
         np.testing.assert_allclose(f[: number // 2], -f[number // 2 :], atol=1e-12)
         assert found["mse"][at] == pytest.approx(shares @ (1 - 2 * labels * f + f**2), abs=1e-12)
         assert found["acc"][at] == pytest.approx(weights @ (f[: number // 2] > 0), abs=1e-12)
+
+
+@jax.jit
+def late(alpha, taus):
+    """The linear kernel, of rank 2 on hundreds of nodes, without ridge."""
+    return availability_flows.population_flow(
+        availability_flows.ntk, alpha, jnp.array([0.8, 0.9]), 0.2, taus, 8, 4
+    )
+
+
+def test_late_times_of_a_singular_kernel_are_as_the_end():
+    found = jax.tree.map(np.asarray, late(jnp.array([3.0, 1.0]), 10.0 ** jnp.arange(5, 300, 5)))
+    end = jax.tree.map(np.asarray, late(jnp.array([3.0, 1.0]), jnp.array([jnp.inf])))
+    for name in ("bias", "mse", "acc", "probe_values"):
+        np.testing.assert_allclose(
+            found[name], np.tile(end[name], (59, 1)[: end[name].ndim]), atol=1e-12
+        )
+    # Least squares on the mixture, whose error is 1 / (1 + mu . v*).
+    mu = availability.mu_from_rho(jnp.array([0.8, 0.9]))
+    error = 1 / (1 + mu @ availability.lda_population(mu, 0.2))
+    assert end["mse"] == pytest.approx(float(error), abs=2e-4)
+    assert end["bias"] == pytest.approx(0, abs=1e-15)
+
+
+def test_the_population_flow_has_derivatives_though_its_operator_is_singular():
+    def flow(ratio):
+        found = late(jnp.stack([ratio, 1.0]), jnp.array([0.3, 20.0]))
+        return jnp.sum(found["mse"]) + jnp.sum(found["probe_values"] ** 2)
+
+    differences = (flow(3.0 + 1e-4) - flow(3.0 - 1e-4)) / 2e-4
+    assert jax.jit(jax.grad(flow))(3.0) == pytest.approx(float(differences), rel=1e-6)
+    assert abs(differences) > 0.1

@@ -37,10 +37,14 @@ def test_flow_on_a_sample():
             found[at], k_probe @ (end - linalg.expm(-t * k) @ end), rtol=1e-9
         )
     np.testing.assert_allclose(found[3], k_probe @ end, rtol=1e-9)
-    # A kernel of rank 2: time goes on for what it does not see, infinity is of least norm.
+    # A kernel of rank 2: late as at infinite time the rest stays, in single precision too.
     flat = root[:, :2] @ root[:, :2].T
-    late = np.asarray(flow(flat, flat, y, times))[3]
-    np.testing.assert_allclose(late, flat @ np.linalg.pinv(flat, rcond=1e-11) @ y, atol=1e-12)
+    limit = flat @ np.linalg.pinv(flat, rcond=1e-11) @ y
+    late = jnp.array([1e8, 1e16, 1e30, jnp.inf])
+    for dtype, room in (("float64", 1e-12), ("float32", 1e-4)):
+        found = flow(*(np.asarray(part, dtype) for part in (flat, flat, y, late)))
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, np.tile(limit, (4, 1)), atol=room)
 
 
 # Kernel regression on 600 items: mean bias at tau = 1, 10, 100, 1000 of three data sets.
@@ -170,7 +174,7 @@ def relu(x, z):
         (lambda: availability_flows.linear_flow((1.0, -1.0), RHO, 0.6, 1.0), "alpha must be in"),
         (
             lambda: availability_flows.population_flow(relu, ALPHA, RHO, 0.6, jnp.array([0.0])),
-            "taus must be in (0, inf)",
+            "taus must be in (0, inf]",
         ),
         (
             lambda: availability_flows.population_flow(relu, ALPHA, RHO, 0.6, jnp.ones(1), 4, 5),
@@ -181,6 +185,10 @@ def relu(x, z):
                 K.at[0, 1].set(0.1), K, jnp.ones(3), jnp.ones(1)
             ),
             "k must be symmetric",
+        ),
+        (
+            lambda: availability_flows.kernel_flow(K.at[0, 0].set(-1.0), K, K[0], jnp.ones(1)),
+            "k must be positive semi-definite",
         ),
         (
             lambda: availability_flows.kernel_flow(K, K, jnp.ones(2), jnp.ones(1)),

@@ -25,15 +25,13 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from theory import activations, arguments, deep_kernels
+from theory import activations, arguments, deep_kernels, gains
 from theory.activations import Scalar
 from theory.deep_kernels import Kernel
 from theory.shortcut import availability, availability_data
 from theory.shortcut.availability import Pair
 
 KINDS = ("linear", "relu", "erf", "tanh")
-# How far a kernel matrix may be from symmetric, relative to its largest entry.
-_SYMMETRY = 1e-10
 
 
 # Kernels -----------------------------------------------------------------------------------------
@@ -174,7 +172,7 @@ def population_flow(
       alpha: amplifications, shape ``(2,)``, positive.
       rho: predictivities, shape ``(2,)``, in (1/2, 1).
       sigma: covariance in (-1, 1).
-      taus: times :math:`\tau = t \lambda_1`, shape ``(T,)``, positive and finite.
+      taus: times :math:`\tau = t \lambda_1`, shape ``(T,)``, positive; infinity is allowed.
       n_quad: nodes an axis, static; the cost is one eigendecomposition of at most n_quad**2 rows.
       n_probe: probes a side, even, static.
 
@@ -189,8 +187,9 @@ def population_flow(
 
     Source: [derived], spec A.4.
     """
-    taus = arguments.vector("taus", taus)
-    arguments.number("taus", taus, low=0.0, open_low=True)
+    taus = arguments.times("taus", taus)
+    if not arguments.holds(lambda taus: taus > 0, taus):
+        raise ValueError(f"taus must be in (0, inf]; got {taus!r:.80}.")
     arguments.integer("n_quad", n_quad)
     arguments.integer("n_probe", n_probe)
     rho = arguments.vector("rho", rho, length=2)
@@ -202,15 +201,13 @@ def population_flow(
     odd = odd_kernel(kernel)
     inputs, root = nodes * alpha[None, :], jnp.sqrt(weights)
     operator = root[:, None] * odd(inputs, inputs) * root[None, :]
-    values, vectors = jnp.linalg.eigh(operator)
-    modes = vectors.T @ (root * target)
-    times = taus / values[-1]
-    decay = jnp.exp(-times[:, None] * values[None, :])
-    weighed = (_gain(values, times) * modes[None, :]) @ vectors.T * root[None, :]
-    probe_values = weighed @ odd(probes * alpha[None, :], inputs).T
-    # The residual at the nodes, times the root of their weights, is made of decayed modes.
-    missed = jnp.sum((decay * modes[None, :]) ** 2, axis=1)
-    fitted = ((1 - decay) * modes[None, :]) @ vectors.T
+    values, vectors = gains.spectrum(operator)
+    times = taus.astype(values.dtype) / values[-1]
+    rows = jnp.concatenate([odd(probes * alpha[None, :], inputs) * root[None, :], operator])
+    learned = gains.response(operator, values, vectors, rows, root * target, times)
+    # At the nodes outputs come times the root of their weights.
+    probe_values, fitted = jnp.split(learned, [probes.shape[0]], axis=1)
+    missed = jnp.sum(((root * target)[None, :] - fitted) ** 2, axis=1)
     best = availability.decide(probes @ availability.lda_population(mu, sigma))
     bias = jax.vmap(
         lambda f: availability.shortcut_bias(availability.decide(f), best, probes), in_axes=0
@@ -239,42 +236,26 @@ def kernel_flow(
 
     Args:
       k: K(X, X), symmetric and positive semi-definite, shape ``(n, n)``.
-      k_probe: K(z, X), shape ``(p, n)``.
+      k_probe: K(z, X) of the same kernel, shape ``(p, n)``: it has no part in the null space.
       y: targets, shape ``(n,)``.
       times: shape ``(T,)``, non-negative; infinity is allowed.
       rcond: at infinite time modes below this share of the largest eigenvalue are left out; at
-        finite times none is.
+        finite times none is but those at rounding level, once all others are learned.
 
     Returns:
       Outputs, shape ``(T, p)``.
 
     Raises:
-      ValueError: for a K that is not symmetric to 1e-10 of its largest entry, shapes that do not
-        fit, or a negative time.
+      ValueError: for a K that is not symmetric and positive semi-definite to 1e-10 of its largest
+        entry (or rounding), shapes that do not fit, or a negative time.
     """
-    k = arguments.matrix("k", k)
-    arguments.matrix("k", k, rows=k.shape[1])
-    if not arguments.holds(
-        lambda k: jnp.max(jnp.abs(k - k.T)) <= _SYMMETRY * jnp.max(jnp.abs(k)), k
-    ):
-        raise ValueError("k must be symmetric to 1e-10 of its largest entry.")
+    k = arguments.kernel_matrix("k", k)
     k_probe = arguments.matrix("k_probe", k_probe, columns=k.shape[0])
     y = arguments.vector("y", y, length=k.shape[0])
-    times = arguments.real("times", times).astype(k.dtype)
-    if times.ndim != 1 or not arguments.holds(lambda known: known >= 0, times):
-        raise ValueError(f"times must be a vector of non-negative times; got {times!r:.80}.")
+    times = arguments.times("times", times)
     rcond = arguments.scalar("rcond", rcond, low=0.0)
-    values, vectors = jnp.linalg.eigh(k)
-    kept = values > rcond * values[-1]
-    last = jnp.where(kept, 1 / jnp.where(kept, values, 1), 0)
-    late = jnp.isinf(times)
-    gain = jnp.where(late[:, None], last[None, :], _gain(values, jnp.where(late, 0, times)))
-    return (gain * (vectors.T @ y)[None, :]) @ (k_probe @ vectors).T
-
-
-def _gain(values: Array, times: Array) -> Array:
-    r""":math:`(1 - e^{-\lambda t})/\lambda`, t at 0; shape (T, n) from (n,) and (T,)."""
-    exponent = -times[:, None] * values[None, :]
-    zero = exponent == 0
-    share = jnp.where(zero, 1, jnp.expm1(exponent) / jnp.where(zero, 1, exponent))
-    return times[:, None] * share
+    k, k_probe, y = arguments.alike(k, k_probe, y)
+    times = times.astype(k.dtype)
+    values, vectors = gains.spectrum(k)
+    late = jnp.isinf(times)[:, None] & (values <= rcond * values[-1])[None, :]
+    return gains.response(k, jnp.where(late, 0, values[None, :]), vectors, k_probe, y, times)

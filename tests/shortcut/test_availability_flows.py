@@ -48,7 +48,7 @@ def linear_bias(rho, alpha, taus, ridges):
         return availability.box_reliance(v, mu) - best
 
     times = jnp.concatenate([taus / scale, jnp.full(ridges.shape, jnp.inf)])
-    return jax.vmap(bias)(times, jnp.concatenate([0 * taus, ridges * scale]))
+    return jax.vmap(bias)(times, jnp.concatenate([jnp.zeros_like(taus), ridges * scale]))
 
 
 @pytest.mark.parametrize("cell, expected", list(zip(CELLS, LINEAR, strict=True)))
@@ -82,6 +82,46 @@ def test_the_converged_linear_predictor_knows_no_availability():
         exact = alpha * (end - linalg.expm(-t * moment) @ end)
         np.testing.assert_allclose(flow(jnp.asarray(alpha), t), exact, rtol=1e-12)
         np.testing.assert_array_equal(flow(jnp.asarray(alpha), 0.0), 0)
+
+
+@pytest.mark.parametrize("dtype, room", [("float32", 2e-6), ("float64", 1e-14)])
+def test_the_linear_predictor_is_exact_for_second_moments_that_are_singular_to_rounding(
+    dtype, room
+):
+    flow = jax.jit(availability_flows.linear_flow)
+    rho = np.array([0.8, 0.9], dtype)
+    mu = np.asarray(availability.mu_from_rho(rho.astype(float)))
+    best = np.asarray(availability.lda_population(mu, 0.25))
+    limit = best / (1 + mu @ best)
+    for alpha in ((1e6, 1e-3), (1e-3, 1e6), (3e5, 2e-5)):
+        for time in (1e20, 1e30, np.inf):
+            found = flow(np.array(alpha, dtype), rho, 0.25, np.array(time, dtype))
+            assert found.dtype == dtype
+            np.testing.assert_allclose(found, limit, rtol=room)
+    # The loud feature is known and the quiet one not: that of one feature alone, and A^2 t times
+    # what is missed of the other's mean.
+    time = 1.0
+    found = flow(np.array([1e5, 1e-5], dtype), rho, 0.25, np.array(time, dtype))
+    first = mu[0] / (1 + mu[0] ** 2)
+    missed = mu[1] - first * (0.25 + mu[0] * mu[1])
+    np.testing.assert_allclose(found, [first, 1e-10 * time * missed], rtol=room + 1e-9)
+
+
+def test_the_linear_flow_has_derivatives_where_eigenvalues_are_equal():
+    sigma = -(availability.mu_from_rho(0.8) ** 2)
+
+    @jax.jit
+    def flow(ratio):
+        alpha, rho = jnp.stack([ratio, 1.0]), jnp.array([0.8, 0.8])
+        return jnp.sum(
+            availability_flows.linear_flow(alpha, rho, sigma, 1.0) * jnp.array([1.0, 3.0])
+        )
+
+    differences = (flow(1 + 1e-5) - flow(1 - 1e-5)) / 2e-5
+    assert jax.grad(flow)(1.0) == pytest.approx(float(differences), rel=1e-8)
+    bend = (flow(1.5 + 1e-3) - 2 * flow(1.5) + flow(1.5 - 1e-3)) / 1e-6
+    assert jax.grad(jax.grad(flow))(1.5) == pytest.approx(float(bend), rel=1e-5)
+    assert np.isnan(jax.grad(jax.grad(flow))(1.0))
 
 
 # Whole mixtures ----------------------------------------------------------------------------------

@@ -181,6 +181,12 @@ def relu(x, z):
             "n must be even",
         ),
         (
+            lambda: availability_flows.population_flow(
+                lambda x, z: -relu(x, z), ALPHA, RHO, 0.6, jnp.ones(1), 4, 4
+            ),
+            "kernel (its odd part at the nodes) must be positive semi-definite",
+        ),
+        (
             lambda: availability_flows.kernel_flow(
                 K.at[0, 1].set(0.1), K, jnp.ones(3), jnp.ones(1)
             ),

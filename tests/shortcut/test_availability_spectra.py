@@ -287,6 +287,12 @@ def skewed(x, z):
             lambda: availability_spectra.centre_spectrum(kernel("relu"), MASSES[:3], CORNERS),
             "pi must have length 4; got 3",
         ),
+        (
+            lambda: availability_spectra.centre_spectrum(
+                lambda x, z: -x @ z.T, MASSES, jnp.asarray(CORNERS)
+            ),
+            "kernel (at the centres) must be positive semi-definite",
+        ),
     ],
 )
 def test_bad_input_is_named(call, words, rejects):

@@ -225,7 +225,10 @@ def population_flow(
     probes = availability.probe_grid(mu, n_probe)
     odd = odd_kernel(kernel)
     inputs, root = nodes * alpha[None, :], jnp.sqrt(weights)
-    operator = root[:, None] * odd(inputs, inputs) * root[None, :]
+    operator = arguments.kernel_matrix(
+        "kernel (its odd part at the nodes)",
+        root[:, None] * odd(inputs, inputs) * root[None, :],
+    )
     values, vectors = gains.spectrum(operator)
     times = taus.astype(values.dtype) / values[-1]
     rows = jnp.concatenate([odd(probes * alpha[None, :], inputs) * root[None, :], operator])

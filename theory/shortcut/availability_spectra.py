@@ -123,13 +123,17 @@ def centre_spectrum(
       Eigenvalues, descending, shape ``(C,)``.
 
     Raises:
-      ValueError: for masses that are negative or do not sum to 1, or shapes that do not fit.
+      ValueError: for masses that are negative or do not sum to 1, shapes that do not fit, or a
+        kernel whose matrix is not symmetric and positive semi-definite.
 
     Source: [derived] Theorem D2.
     """
     centres, pi = _clusters(pi, centres)
     root = jnp.sqrt(pi)
-    return jnp.linalg.eigvalsh(root[:, None] * kernel(centres, centres) * root[None, :])[::-1]
+    operator = arguments.kernel_matrix(
+        "kernel (at the centres)", root[:, None] * kernel(centres, centres) * root[None, :]
+    )
+    return jnp.linalg.eigvalsh(operator)[::-1]
 
 
 def _clusters(pi: Array, centres: Array) -> tuple[Array, Array]:

@@ -39,11 +39,19 @@ WRONG = {
     ),
     "kernel with a negative eigenvalue": (
         lambda: arguments.kernel_matrix("k", [[1e-200, 2e-200], [2e-200, 1e-200]]),
-        "k must be positive semi-definite; got eigenvalues from -1e-200 to 3e-200.",
+        "k must be positive semi-definite; it has a negative eigenvalue.",
+    ),
+    "kernel of pairs that are each allowed": (
+        lambda: arguments.kernel_matrix("k", 1.9 * np.eye(3) - 0.9 * np.outer(*[[1, 1, -1]] * 2)),
+        "k must be positive semi-definite",
+    ),
+    "large negative kernel": (
+        lambda: arguments.kernel_matrix("k", -np.eye(4097, dtype=np.float32)),
+        "k must be positive semi-definite",
     ),
     "negative kernel of short floats": (
         lambda: arguments.kernel_matrix("k", -jnp.eye(2, dtype=jnp.float32)),
-        "k must be positive semi-definite; got eigenvalues from -1 to -1.",
+        "k must be positive semi-definite; it has a negative eigenvalue.",
     ),
     "rows": (
         lambda: arguments.matrix("x", jnp.ones((2, 3)), rows=4),

@@ -195,7 +195,7 @@ def train_dual(
     steps = arguments.integer("steps", steps, low=0)
     pre = arguments.matrix("pre", pre)
     n, width = pre.shape
-    gram = arguments.matrix("gram", gram, rows=n, columns=n)
+    gram = arguments.kernel_matrix("gram", gram, size=n)
     a = arguments.vector("a", a, length=width)
     pre, gram, a = arguments.alike(pre, gram, a)
     y = arguments.labels("y", y, length=n).astype(pre.dtype)
@@ -264,7 +264,7 @@ def _problem(
         start, step = heavy_ball.loop(_weight_coordinates(p, x, products), p.a, y, rule)
         return start, step, lambda position: TwoLayer(w=position[0], b=position[1], a=p.a)
     n = x.shape[0]
-    gram = gram_matrix(x) if gram is None else arguments.matrix("gram", gram, rows=n, columns=n)
+    gram = gram_matrix(x) if gram is None else arguments.kernel_matrix("gram", gram, size=n)
     gram = gram.astype(x.dtype)
     pre = networks.preactivations(p, x).T
     start, step = heavy_ball.loop(_gram_coordinates(pre, p.a, gram, products), p.a, y, rule)

@@ -115,7 +115,7 @@ def fresh_gaps(key: Array, a: Array, filters: Array, config: GaussianConfig) -> 
         alpha=config.alpha,
     )
     flat = filters.reshape(-1, filters.shape[2])
-    factor = jnp.linalg.cholesky(flat @ flat.T * (config.noise_energy / config.dim))
+    factor = features_noise.gram_root(flat @ flat.T * (config.noise_energy / config.dim))
     normal = jax.random.normal(key_noise, (factor.shape[0], n * config.num_patches))
     q = (factor @ normal).reshape(*filters.shape[:2], n, config.num_patches)
     state = State(a=a, q=q * fresh.noise_mask[None, None])

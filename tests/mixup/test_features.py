@@ -253,6 +253,22 @@ def test_starts_have_the_law_of_inner_products():
         np.testing.assert_allclose(found, wanted, atol=5 * 2**0.5 * 25 / (2 * width) ** 0.5)
 
 
+def test_more_noise_patches_than_dimensions_have_a_start_too():
+    """Their Gram tensor is singular: its law has less dimensions, and no lift."""
+    data = make(8, 4, 0.3, 0.5)
+    vectors = features_noise.gaussian_noise(KEY, data, 10, 1.0)
+    gram = features_noise.noise_gram(vectors, vectors)
+    state = jax.jit(features.init_state, static_argnums=2)(KEY, data, 20000, 0.1, gram)
+    flat = np.asarray(state.q).reshape(40000, -1)
+    wanted = 0.01 * np.asarray(gram).reshape(flat.shape[1], -1)
+    scale = 5 * 2**0.5 * np.max(wanted) / 200
+    np.testing.assert_allclose(flat.T @ flat / 40000, wanted, atol=scale)
+    # Inner products of vectors of six dimensions.
+    assert np.linalg.matrix_rank(flat[:100], tol=1e-9) == 6
+    root = jax.jit(features_noise.gram_root)(jnp.asarray(wanted))
+    np.testing.assert_allclose(root @ root.T, wanted, atol=1e-15)
+
+
 def test_lifted_filters_have_the_inner_products_asked_for():
     data, vectors, filters, state = explicit()
     q = (
@@ -354,6 +370,13 @@ def test_wrong_starts_and_noise_are_named(rejects):
         features_noise.gaussian_noise(KEY, data, 4, 1.0)
     with rejects("noise_energy must be in (0, inf)"):
         features_noise.gaussian_noise(KEY, data, 9, -1.0)
+    vectors = features_noise.gaussian_noise(KEY, data, 9, 1.0)
+    with rejects("noise must be positive semi-definite"):
+        features.init_state(KEY, data, 1, 0.1, -features_noise.noise_gram(vectors, vectors))
+    with rejects("gram must be symmetric"):
+        features_noise.gram_root([[1.0, 1.0], [0.0, 1.0]])
+    with rejects("vectors must be linearly independent where they are not 0"):
+        features_noise.lift(jnp.ones((2, 1, 5)), jnp.ones((2, 1, 8, 3)), vectors)
     with rejects("gap_matrix must have 3 rows"):
         features.mixup_weights(jnp.ones((2, 3)), jnp.ones(3), 0.5, 0.5)
 

@@ -331,7 +331,7 @@ def test_predicted_accuracy_of_equal_multipliers():
         (
             "perturbed_gram",
             (BASE, BASE @ W, 1.0, TARGETS, 1.0),
-            "gram_base must have 5 columns; got shape (5, 6).",
+            "gram_base must be square (N, N); got shape (5, 6).",
         ),
         (
             "perturbed_gram",

@@ -130,8 +130,14 @@ def test_bad_input_is_named(rejects):
             KEY, 3, 5
         ),
         "radius must be in (0, inf)": lambda: orthogonal_data.householder(KEY, 4, 5, -1.0),
-        "gram must be positive definite": lambda: orthogonal_data.rows_with_gram(
+        "gram must be positive semi-definite": lambda: orthogonal_data.rows_with_gram(
             jnp.eye(2), jnp.ones((2, 2)) - 3 * jnp.eye(2)
+        ),
+        "gram must be positive definite": lambda: orthogonal_data.rows_with_gram(
+            jnp.eye(2), jnp.array([[1.0, 1.0], [1.0, 1.0 - 1e-12]])
+        ),
+        "gram must be symmetric": lambda: orthogonal_data.rows_with_gram(
+            jnp.eye(2), jnp.array([[2.0, 1.0], [0.5, 2.0]])
         ),
         "signs must have 2 columns": lambda: orthogonal_data.signed_gram(
             jnp.ones((2, 3)), 0.1, 1.0

@@ -33,7 +33,7 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from theory import arguments
-from theory.mixup import features_data
+from theory.mixup import features_data, features_noise
 from theory.mixup.features_data import PatchData, Scalar
 
 # Noise of a data set: its energy s^2 where noise patches are orthogonal and of one norm s (ideal),
@@ -86,7 +86,7 @@ def init_state(
       width: m, filters of each class.
       init_scale: sigma_0, positive.
       noise: energy s^2 of ideal noise, or the Gram tensor ``(n, P, n, P)`` of noise patches, zero
-        elsewhere and positive definite on them.
+        elsewhere and positive semi-definite.
 
     Raises:
       ValueError: for numbers outside these ranges or a tensor of another shape.
@@ -96,17 +96,18 @@ def init_state(
     init_scale = arguments.scalar("init_scale", init_scale, low=0.0, open_low=True)
     noise = _noise(noise, data)
     mask = data.noise_mask
-    normal = jax.random.normal(arguments.key("key", key), (2, width, 4 + mask.size))
+    shape, dtype = (2, width, 4 + mask.size), data.coef.dtype
+    normal = jax.random.normal(arguments.key("key", key), shape, dtype)
     a, q = normal[..., :4], normal[..., 4:]
     if noise.ndim == 0:
         q = jnp.sqrt(noise) * q
     else:
         # A pivot of 1 where there is no noise keeps the factor regular; the mask drops it.
         gram = noise.reshape(mask.size, mask.size) + jnp.diag(1 - mask.reshape(-1))
-        q = q @ jnp.linalg.cholesky(gram).T
-    return State(
-        a=init_scale * a, q=init_scale * q.reshape(2, width, *mask.shape) * mask[None, None]
-    )
+        q = q @ features_noise.gram_root(gram).T
+    scale = jnp.asarray(init_scale, dtype)
+    q = q.reshape(2, width, *mask.shape) * mask.astype(dtype)[None, None]
+    return State(a=scale * a, q=scale * q)
 
 
 def preactivations(state: State, data: PatchData) -> Float[Array, "2 m n P"]:
@@ -305,10 +306,11 @@ def _noise(noise: Any, data: PatchData) -> Array:
     if jnp.ndim(noise) == 0:
         noise = arguments.scalar("noise", noise, low=0.0, open_low=True)
         return jnp.asarray(noise, data.coef.dtype)
-    wanted = data.noise_mask.shape * 2
+    wanted, size = data.noise_mask.shape * 2, data.noise_mask.size
     if jnp.shape(noise) != wanted:
         raise ValueError(
             f"noise must be an energy or a Gram tensor of shape {wanted}; "
             f"got shape {jnp.shape(noise)}."
         )
-    return arguments.array("noise", noise).astype(data.coef.dtype)
+    gram = arguments.kernel_matrix("noise", jnp.reshape(noise, (size, size)))
+    return gram.reshape(wanted).astype(data.coef.dtype)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Key
 
-from theory import arguments
+from theory import arguments, gains
 from theory.mixup import features_data
 from theory.mixup.features_data import PatchData, Scalar
 
@@ -52,6 +52,29 @@ def noise_gram(
     return jnp.tensordot(first, second, axes=(2, 2))
 
 
+def gram_root(gram: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    r"""A matrix L with :math:`L L^T = G`: normal vectors times it have the covariance G.
+
+    The Cholesky factor where there is one, else by eigenvectors: G may be singular, as that of more
+    patches than dimensions is.
+
+    Args:
+      gram: G, symmetric and positive semi-definite, shape ``(n, n)``.
+
+    Raises:
+      ValueError: for a matrix that is not such.
+    """
+    gram = arguments.kernel_matrix("gram", gram)
+    factor = jnp.linalg.cholesky(gram)
+
+    def by_eigenvectors(gram: Array) -> Array:
+        values, vectors = gains.spectrum(gram)
+        return vectors * jnp.sqrt(values)[None, :]
+
+    regular = jnp.all(jnp.isfinite(factor))
+    return jax.lax.cond(regular, lambda _: factor, by_eigenvectors, gram)
+
+
 def inner_products(
     filters: Float[Array, "2 m e"], vectors: Float[Array, "n P e"]
 ) -> Float[Array, "2 m n P"]:
@@ -75,7 +98,11 @@ def lift(
       vectors: the noise patches, zero elsewhere; linearly independent otherwise.
 
     Returns:
-      Shape ``(2, m, e)``; NaN for patches that are linearly dependent.
+      Shape ``(2, m, e)``; under ``jit``, NaN for patches that are linearly dependent.
+
+    Raises:
+      ValueError: for shapes that do not fit, and outside ``jit`` for patches that are linearly
+        dependent, to rounding.
     """
     filters = arguments.shaped("filters", filters, (2, None, None))
     vectors = _patches("vectors", vectors, dim=filters)
@@ -84,7 +111,14 @@ def lift(
     # A pivot of 1 where there is no noise: nothing is solved for there.
     gram = flat @ flat.T + jnp.diag(jnp.where(jnp.any(flat != 0, axis=1), 0.0, 1.0))
     moved = (q - inner_products(filters, vectors)).reshape(-1, flat.shape[0])
-    coefficients = jax.scipy.linalg.cho_solve(jax.scipy.linalg.cho_factor(gram), moved.T)
+    factor, lower = jax.scipy.linalg.cho_factor(gram)
+    floor = gram.shape[0] * jnp.finfo(gram.dtype).eps * jnp.diagonal(gram)
+    # NaN pivots of a failed factorisation compare as not regular too.
+    regular = jnp.all(jnp.diagonal(factor) ** 2 > floor)
+    if not arguments.holds(lambda regular: regular, regular):
+        raise ValueError("vectors must be linearly independent where they are not 0; got others.")
+    coefficients = jax.scipy.linalg.cho_solve((factor, lower), moved.T)
+    coefficients = jnp.where(regular, coefficients, jnp.nan)
     return filters + (coefficients.T @ flat).reshape(filters.shape)
 
 

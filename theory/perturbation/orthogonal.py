@@ -383,9 +383,7 @@ def slope(gamma: Any, like: Array, *, linear: bool = False) -> Array:
 
 
 def _gram(gram: Any) -> Array:
-    gram = arguments.matrix("gram", gram)
-    if gram.shape[0] != gram.shape[1]:
-        raise ValueError(f"gram must be square (N, N); got shape {gram.shape}.")
+    gram = arguments.kernel_matrix("gram", gram)
     if jnp.result_type(float) != jnp.float64:
         raise ValueError(
             "gram must be float64: margins are good to 1e-5 only in float32; "

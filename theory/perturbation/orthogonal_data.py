@@ -47,7 +47,7 @@ def rows_with_gram(raw: Float[Array, "n d"], gram: Float[Array, "n n"]) -> Float
     """
     raw = arguments.matrix("raw", raw)
     n = raw.shape[0]
-    gram = arguments.matrix("gram", gram, rows=n, columns=n)
+    gram = arguments.kernel_matrix("gram", gram, size=n)
     factor = jnp.linalg.cholesky(gram)
     if not arguments.holds(jnp.isfinite, factor):
         raise ValueError("gram must be positive definite; its Cholesky factorisation fails.")

@@ -83,7 +83,7 @@ def normalized_flow(
     """
     h0 = arguments.matrix("h0", h0)
     m, n = h0.shape
-    h0, gram = arguments.alike(h0, arguments.matrix("gram", gram, rows=n, columns=n))
+    h0, gram = arguments.alike(h0, arguments.kernel_matrix("gram", gram, size=n))
     eta = arguments.scalar("eta", eta, low=0.0, open_low=True)
     steps = arguments.integer("steps", steps, low=0)
     y, a, gamma = _network(h0, y, a, gamma, loss)
@@ -142,7 +142,7 @@ def locked_flow(
     """
     q0 = arguments.vector("q0", q0)
     n = q0.shape[0]
-    half = arguments.matrix("matrix", matrix, rows=n, columns=n).astype(q0.dtype) / 2
+    half = arguments.kernel_matrix("matrix", matrix, size=n).astype(q0.dtype) / 2
     eta = arguments.scalar("eta", eta, low=0.0, open_low=True)
     arguments.choice("loss", loss, LOSSES)
     steps = arguments.integer("steps", steps, low=0)
@@ -164,9 +164,8 @@ def gram_angle(
     small angles: it is that of the part of one across the other, never an arccosine. A matrix of
     norm zero gives NaN.
     """
-    gram = arguments.matrix("gram", gram)
+    gram = arguments.kernel_matrix("gram", gram)
     n = gram.shape[0]
-    arguments.matrix("gram", gram, columns=n)
     first = arguments.matrix("first", first, columns=n)
     second = arguments.matrix("second", second, rows=first.shape[0], columns=n)
 

@@ -72,9 +72,8 @@ def perturbed_gram(
     Raises:
       ValueError: for shapes that differ, labels other than -1 and +1, or negative numbers.
     """
-    gram_base = arguments.matrix("gram_base", gram_base)
+    gram_base = arguments.kernel_matrix("gram_base", gram_base)
     n = gram_base.shape[0]
-    arguments.matrix("gram_base", gram_base, columns=n)
     base_dot_dir = arguments.vector("base_dot_dir", base_dot_dir, length=n)
     targets = arguments.labels("targets", targets, length=n).astype(gram_base.dtype)
     dir_sqnorm = arguments.scalar("dir_sqnorm", dir_sqnorm, low=0.0)
@@ -122,9 +121,8 @@ def perturbed_multipliers(
 
     Source: [derived].
     """
-    gram_base = arguments.matrix("gram_base", gram_base)
+    gram_base = arguments.kernel_matrix("gram_base", gram_base)
     n = gram_base.shape[0]
-    arguments.matrix("gram_base", gram_base, columns=n)
     targets = arguments.labels("targets", targets, length=n)
     factor = orthogonal.margin_factor(gram_base, targets, gamma)
     c = arguments.vector("base_dot_dir", base_dot_dir, length=n).astype(factor.dtype)

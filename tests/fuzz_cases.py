@@ -238,7 +238,7 @@ def _spoilt_fields(value: Any) -> list[tuple[str, Any, bool]]:
             ("of rank one more", leaf[None], whole),
             ("of rank one less", leaf[0], whole),
             ("twice as long", jnp.concatenate([leaf, leaf]), whole),
-            ("None", None, whole),
+            ("None", None, whole and field.default is not None),
             ("words", "words", whole),
             ("of integers", jnp.ones(leaf.shape, int), False),
             ("with nan", jnp.full(leaf.shape, jnp.nan), False),

@@ -405,6 +405,7 @@ EXCLUDED: dict[str, str] = {
     "theory.activations.relu": "takes nothing",
     "theory.activations.erf": "takes nothing",
     "theory.activations.tanh": "takes nothing",
+    "theory.gains.*": "inner parts of flows, which check what goes in",
     "theory.pairs.*": "inner parts of kernels, on rows that the kernel has read",
     "theory.arguments.*": "the checks themselves, with a table of their own in test_arguments",
     "sims.*.coords": "takes a config, which checks itself when it is made",

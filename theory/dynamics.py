@@ -159,7 +159,8 @@ def squared_flow(
     Returns:
       Outputs at z, shape ``(t, k)``.
     """
-    spectrum = arguments.record("spectrum", spectrum, Spectrum, values="n", vectors="n n")
+    whole = {} if getattr(spectrum, "kernel", None) is None else {"kernel": "n n"}
+    spectrum = arguments.record("spectrum", spectrum, Spectrum, values="n", vectors="n n", **whole)
     n = spectrum.values.shape[0]
     kernel_test = arguments.matrix("kernel_test", kernel_test, columns=n)
     y = arguments.vector("y", y, length=n)

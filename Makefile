@@ -34,12 +34,12 @@ paper:
 # Verdicts for the report; `make verify` checks on more instances.
 $(RESULTS)/theorems.json: $(THEORY) | $(VENV)/.runtime
 	mkdir -p $(RESULTS)
-	$(BIN)/python -m theory verify --instances 1000 --json $@
+	$(BIN)/python -m theory verify --instances 1000 --json $@ --save $(RESULTS)/counterexamples
 
 # A short search for counterexamples; `make falsify` searches longer.
 $(RESULTS)/attacks.json: $(THEORY) | $(VENV)/.runtime
 	mkdir -p $(RESULTS)
-	$(BIN)/python -m theory falsify --budget 5 --json $@
+	$(BIN)/python -m theory falsify --budget 5 --json $@ --save $(RESULTS)/counterexamples
 
 # A ratio that this machine misses is shown as missed; only `make bench` fails on it.
 $(RESULTS)/bench.json: $(THEORY) $(SIMS) | $(VENV)/.test
@@ -82,7 +82,7 @@ typecheck: $(VENV)/.dev
 	$(BIN)/mypy
 
 verify: $(VENV)/.runtime
-	$(BIN)/python -m theory verify --instances 10000
+	$(BIN)/python -m theory verify --instances 10000 --save $(RESULTS)/counterexamples
 
 falsify: $(VENV)/.runtime
 	mkdir -p $(RESULTS)

@@ -27,7 +27,7 @@ _FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "attacks": (
         "python -m theory falsify --json",
         _COMMON
-        | {"falsified": bool, "restarts": int, "steps": int, "slack": _OR_NONE}
+        | {"status": str, "falsified": bool, "restarts": int, "steps": int, "slack": _OR_NONE}
         | {"closest": _OR_NONE},
     ),
     "bench": (
@@ -39,7 +39,7 @@ _FILES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # They become keys and commands of LaTeX.
 _NAME = re.compile(r"[\w.]+")
-_STATUS = ("HELD", "VIOLATED", "VACUOUS", "CONTROL MISSED")
+_STATUS = ("HELD", "VIOLATED", "VACUOUS", "CONTROL MISSED", "FALSIFIED", "none")
 
 
 @dataclasses.dataclass(frozen=True)

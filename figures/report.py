@@ -196,7 +196,8 @@ def _controls(row: dict[str, Any]) -> str:
 
 
 def _attack(row: dict[str, Any]) -> str:
-    found = verdict("COUNTEREXAMPLE" if row["falsified"] else "none found")
+    words = {"FALSIFIED": "COUNTEREXAMPLE", "none": "none found"}
+    found = verdict(words.get(row["status"], row["status"]))
     closest = f"<small>closest {_number(row['closest'])}</small>"
     return f"{found}<small>{text(row['steps'])} steps</small>{closest}"
 

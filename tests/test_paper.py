@@ -158,7 +158,8 @@ def store(folder, code, bench_code):
     common = {"name": "wide.width", "source": "[derived] W", "statement": "", "code": code}
     counts = {"instances": 10, "vacuous": 4, "violations": 0, "allowed": 0, "seed": 0}
     verdict = {"status": "HELD", "worst_slack": 0.5, "tightness": None, "missed": []}
-    attack = {"falsified": False, "restarts": 1, "steps": 9, "slack": 0.1, "closest": 0.75}
+    attack = {"status": "none", "falsified": False, "restarts": 1, "steps": 9}
+    attack |= {"slack": 0.1, "closest": 0.75}
     row = {"name": "decision map", "what": "", "reference_seconds": 2.0, "seconds": 4e-3}
     row |= {"ratio": 500.0, "required_ratio": 40.0, "met": True, "not_judged": "", "note": ""}
     files = {

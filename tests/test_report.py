@@ -35,6 +35,7 @@ ATTACK = {
     "name": "wide.width",
     "source": "[derived] <W>",
     "statement": "|K_m - K| <= radius & more",
+    "status": "none",
     "falsified": False,
     "restarts": 32,
     "steps": 640,

@@ -102,6 +102,12 @@ def test_the_fit_is_the_minimiser_whatever_the_units():
 def test_the_fit_has_the_derivative_of_the_minimiser():
     slope = jax.jit(jax.grad(lambda scale: calibration.fit_temperature(scale * LOGITS, LABELS)))
     assert float(slope(2.0)) == pytest.approx(-float(fit(LOGITS, LABELS)) / 4, rel=1e-9)
+    # beta(s) = beta / s; and, where logits change otherwise, by differences of the first one.
+    assert float(jax.grad(slope)(2.0)) == pytest.approx(float(fit(LOGITS, LABELS)) / 4, rel=1e-9)
+    move = jnp.outer(jnp.linspace(0, 1, 300), jnp.array([1.0, -1.0, 0.5, 0.0, 0.0]))
+    first = jax.jit(jax.grad(lambda s: calibration.fit_temperature(LOGITS + s * move, LABELS)))
+    change = (first(1e-4) - first(-1e-4)) / 2e-4
+    assert float(jax.grad(first)(0.0)) == pytest.approx(float(change), rel=1e-6)
 
 
 def test_edges_of_the_fit():

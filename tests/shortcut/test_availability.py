@@ -130,6 +130,17 @@ def exact_box(v, mu):
     return np.mean(np.sign(s * u[:, None] - c * u[None, :]))
 
 
+@pytest.mark.parametrize("n", [20, 371, 400])
+def test_quadrature_of_any_number_of_nodes_has_the_moments_of_its_law(n):
+    mu, sigma = np.array([1.0, 1.5]), 0.3
+    nodes, weights = map(np.asarray, availability_data.quadrature(tuple(mu), sigma, n))
+    assert weights.sum() == pytest.approx(1, abs=1e-12) and weights.min() > 0
+    np.testing.assert_allclose(weights @ nodes, mu, rtol=1e-11)
+    centred = nodes - mu
+    found = (weights[:, None] * centred).T @ centred
+    np.testing.assert_allclose(found, [[1, sigma], [sigma, 1]], atol=1e-11)
+
+
 @pytest.mark.parametrize("n", [30, 300])
 def test_reliance_on_the_box_is_the_limit_of_grids(n):
     rng = np.random.default_rng(1)

@@ -43,6 +43,18 @@ def test_baselines_are_what_counting_gives(k, size, baseline, majority):
         assert cues.majority_baseline(k, size) == pytest.approx(majority, rel=1e-15)
 
 
+def test_majority_of_many_levels():
+    """Two cues never agree off the diagonal; of three, two do in 3 L (L-1) of L^3 - L cells."""
+    assert cues.majority_baseline(2, 20) == 1
+    for size in (16, 1000):
+        both = 3 * size * (size - 1) / (size**3 - size)
+        assert cues.majority_baseline(3, size) == pytest.approx(1 + both, rel=1e-15)
+    cells = np.random.default_rng(0).integers(0, 100, (200_000, 10))
+    most = [np.bincount(cell).max() for cell in cells]
+    error = 5 * np.std(most) / len(most) ** 0.5
+    assert cues.majority_baseline(10, 100) == pytest.approx(np.mean(most), abs=error)
+
+
 def test_no_model_beats_the_majority_of_the_cues():
     """Over all 3^6 models of two cues, and the best model of three cues cell by cell."""
     _, off = cues.wcst_cells(2, 3)
@@ -137,6 +149,12 @@ def test_wilson_intervals():
     np.testing.assert_allclose(cues.wilson_interval(7, 24), [expected.low, expected.high])
     both = cues.wilson_interval(np.array([0, 3, 9]), 9, level=0.9)
     assert both[0].shape == (3,) and (both[0] < both[1]).all()
+    low, high = cues.wilson_interval(np.array([[5], [2]]), np.array([10, 100]))
+    for (row, count), (column, trials) in itertools.product(
+        enumerate((5, 2)), enumerate((10, 100))
+    ):
+        expected = stats.binomtest(count, trials).proportion_ci(method="wilson")
+        np.testing.assert_allclose([low[row, column], high[row, column]], expected, rtol=1e-12)
 
 
 # Around a solution -------------------------------------------------------------------------------
@@ -223,7 +241,16 @@ def test_curves_and_barriers():
         ),
         (lambda: cues.cue_vote(jnp.array([1.0, 0]), jnp.zeros((1, 2), int)), "alpha must be in (0"),
         (lambda: cues.cue_vote(jnp.ones(3), jnp.zeros((1, 2), int)), "alpha must have length 2"),
-        (lambda: cues.wilson_interval(7, 6), "successes must be in [0, 6]; got 7"),
+        (lambda: cues.wilson_interval(7, 6), "successes must be at most trials; got 7 of 6."),
+        (
+            lambda: cues.wilson_interval(np.array([5, 11]), np.array([10, 10])),
+            "at most trials; got 11 of 10.",
+        ),
+        (
+            lambda: cues.wilson_interval(np.array([5, 1]), np.array([1, 2, 3])),
+            "successes must broadcast with trials",
+        ),
+        (lambda: cues.wilson_interval(-1, 6), "successes must be in [0, inf); got -1"),
         (lambda: cues.wilson_interval(0, 0), "trials must be in [1"),
         (lambda: cues.wilson_interval(1, 2, level=1.0), "level must be in (0, 1)"),
         (lambda: cues.wilson_interval(1, 2, level=[0.9, 0.95]), "level must be a scalar"),

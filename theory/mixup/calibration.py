@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from theory import arguments
+from theory import arguments, roots
 
 Target = Int[Array, "n"] | Float[Array, "n k"]
 
@@ -112,11 +112,16 @@ def fit_temperature(logits: Float[Array, "n k"], target: Target) -> Float[Array,
     scaled = (logits - jnp.max(logits, axis=1, keepdims=True)) / scale
     fixed = jax.lax.stop_gradient(scaled), jax.lax.stop_gradient(probs)
     beta = _minimiser(*fixed)
-    # One more step is rounding to the value, and gives it the derivative of the root.
-    slope, curvature = _derivatives(beta, scaled, probs)
+    slope, curvature = _derivatives(beta, *fixed)
     inside = (beta > 0) & (beta < CAP) & (curvature > 0)
+    # One more step is rounding to the value.
     step = jnp.where(inside, slope / jnp.where(inside, curvature, 1), 0)
-    return jnp.clip(beta - step, 0, CAP) / scale
+    found = jnp.clip(beta - step, 0, CAP)
+
+    def residual(beta: Array) -> Array:
+        return jnp.where(inside, _derivatives(beta, scaled, probs)[0], beta - found)
+
+    return roots.implicit(residual, found) / scale
 
 
 def ts_weak(

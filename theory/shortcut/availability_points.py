@@ -34,7 +34,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from theory import arguments
+from theory import arguments, roots
 from theory.deep_kernels import Kernel
 from theory.shortcut import availability, availability_flows
 from theory.shortcut.availability import Pair
@@ -169,6 +169,5 @@ def _switch(found: FourPoints) -> Array:
     # From here on the slower mode, of largest weight, cannot outdo the limit.
     last = jnp.log((jnp.abs(first) + jnp.abs(second)) / limit) / found.lam[1]
     ends = jax.lax.fori_loop(0, _HALVINGS, halve, (jnp.zeros_like(last), last))
-    root = jax.lax.stop_gradient(ends[1])
-    # A step of Newton's method from the root leaves it there and has its derivatives.
-    return root - value(root) / jax.lax.stop_gradient(jax.grad(value)(root))
+    # A step of Newton's method is rounding to the value.
+    return roots.implicit(value, ends[1] - value(ends[1]) / jax.grad(value)(ends[1]))

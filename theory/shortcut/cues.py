@@ -14,7 +14,6 @@ the vote [derived].
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import jax.numpy as jnp
@@ -43,7 +42,7 @@ def wcst_cells(num_cues: int, num_levels: int) -> tuple[np.ndarray, np.ndarray]:
     Source: [paper], named after the Wisconsin card sorting test.
     """
     cues, size = _sizes(num_cues, num_levels)
-    cells = np.array(list(itertools.product(range(size), repeat=cues)))
+    cells = np.indices((size,) * cues).reshape(cues, -1).T
     diagonal = np.all(cells == cells[:, :1], axis=1)
     return cells[diagonal], cells[~diagonal]
 
@@ -102,15 +101,13 @@ def majority_baseline(num_cues: int, num_levels: int) -> float:
     Raises:
       ValueError: for fewer than two cues or levels.
 
-    Source: [derived], summed over the numbers of cues at each level.
+    Source: [derived], from :math:`E[\max] = \sum_m P(\max \ge m)` over all cells but the L on
+      the diagonal.
     """
     cues, size = _sizes(num_cues, num_levels)
-    total = 0
-    for counts in itertools.product(range(cues + 1), repeat=size):
-        if sum(counts) == cues and max(counts) < cues:
-            ways = math.factorial(cues) // math.prod(math.factorial(count) for count in counts)
-            total += ways * max(counts)
-    return total / (size**cues - size)
+    cells = size**cues
+    reached = sum(cells - _cells_below(cues, size, most) for most in range(1, cues + 1))
+    return (reached - cues * size) / (cells - size)
 
 
 def cue_vote(alpha: Float[Array, "k"], levels: Int[Array, "n k"]) -> Int[Array, "n"]:
@@ -154,8 +151,8 @@ def wilson_interval(
     all trials or none succeed.
 
     Args:
-      successes: numbers between 0 and ``trials``.
-      trials: n >= 1, of a shape that broadcasts.
+      successes: numbers between 0 and ``trials``, each with its own.
+      trials: n >= 1, of a shape that broadcasts with that of ``successes``.
       level: of confidence, in (0, 1).
 
     Returns:
@@ -168,13 +165,37 @@ def wilson_interval(
     """
     level = arguments.scalar("level", level, low=0.0, high=1.0, open_low=True, open_high=True)
     n = np.asarray(arguments.number("trials", trials, low=1.0), float)
-    successes = arguments.number("successes", successes, low=0.0, high=float(np.min(n)))
-    share = np.asarray(successes, float) / n
+    count = np.asarray(arguments.number("successes", successes, low=0.0), float)
+    try:
+        count, n = np.broadcast_arrays(count, n)
+    except ValueError as error:
+        raise ValueError(
+            f"successes must broadcast with trials; got shapes {count.shape} and {n.shape}."
+        ) from error
+    if np.any(count > n):
+        raise ValueError(
+            f"successes must be at most trials; got {count[count > n][0]:g} of {n[count > n][0]:g}."
+        )
+    share = count / n
     z = stats.norm.ppf((1 + level) / 2)
     middle = share + z**2 / (2 * n)
     reach = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     low, high = ((middle + sign * reach) / (1 + z**2 / n) for sign in (-1, 1))
     return np.asarray(np.clip(low, 0, share)), np.asarray(np.clip(high, share, 1))
+
+
+def _cells_below(cues: int, size: int, limit: int) -> int:
+    r"""Number of cells in which every level has fewer than ``limit`` cues.
+
+    It is :math:`K!\,[t^K]\, g^L` with :math:`g = \sum_{j < \text{limit}} t^j / j!`, and
+    :math:`h = g^L` obeys :math:`g h' = L g' h`, from which its coefficients follow one by one.
+    """
+    found = [1]  # k! times the coefficient of t^k
+    for k in range(1, cues + 1):
+        terms = range(1, min(limit - 1, k) + 1)
+        total = sum(math.comb(k, j) * (j * (size + 1) - k) * found[k - j] for j in terms)
+        found.append(total // k)
+    return found[cues]
 
 
 def _sizes(num_cues: int, num_levels: int) -> tuple[int, int]:

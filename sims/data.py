@@ -80,7 +80,8 @@ def train_test(x: Array, y: Array, n: int) -> tuple[Array, Array, Array]:
             f"x and y must be of shapes (N, d) and (N,); got shapes {x.shape} and {y.shape}."
         )
     total, d = x.shape
-    if arguments.integer("n", n, low=2) % 2 or total % 2 or n > total:
+    n = arguments.integer("n", n, low=2)
+    if n % 2 or total % 2 or n > total:
         raise ValueError(f"n must be even and at most the even number of rows {total}; got {n}.")
     halves, signs = x.reshape(2, total // 2, d), y.reshape(2, total // 2)
     train_x, test_x = halves[:, : n // 2], halves[:, n // 2 :]

@@ -79,8 +79,8 @@ def train(
     Raises:
       ValueError: if x and y differ in length, or hold fewer samples than a batch.
     """
-    arguments.integer("batch", batch)
-    arguments.integer("epochs", epochs)
+    batch = arguments.integer("batch", batch)
+    epochs = arguments.integer("epochs", epochs)
     # NumPy's own arrays cannot be indexed by what is traced.
     x, y = jnp.asarray(x), jnp.asarray(y)
     if x.ndim < 1 or x.shape[:1] != y.shape[:1] or x.shape[0] < batch:

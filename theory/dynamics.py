@@ -243,7 +243,7 @@ def margin_flow(
     arguments.choice("loss", loss, MARGIN_LOSSES)
     rtol = arguments.scalar("rtol", rtol, low=0.0)
     atol = arguments.scalar("atol", atol, low=0.0)
-    arguments.integer("max_steps", max_steps)
+    max_steps = arguments.integer("max_steps", max_steps)
 
     def outputs(factors: Array) -> Array:
         return f0_train + kernel_train @ (y * factors) / n

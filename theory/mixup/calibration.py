@@ -151,7 +151,7 @@ def ts_weak(
     Source: emulates one call of a quasi-Newton optimiser with a small step [derived]; the published
     optimiser's own iterates are [not recovered].
     """
-    arguments.integer("steps", steps)
+    steps = arguments.integer("steps", steps)
     rate = arguments.scalar("rate", rate, low=0.0, high=1.0, open_low=True)
     logits = _logits(logits)
     labels = class_labels("labels", labels, number=logits.shape[1], length=logits.shape[0])

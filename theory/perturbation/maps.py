@@ -57,6 +57,7 @@ def decision_map(
     axes = geometry.plane_axes(x, y)
     y = y.astype(x.dtype)
     r = arguments.matrix("r", r, rows=x.shape[0], columns=x.shape[1])
+    resolution = arguments.integer("resolution", resolution, low=2)
     coordinates = geometry.plane_grid(limits, resolution).astype(x.dtype)
     block = min(arguments.integer("block", block), resolution**2)
     n, d = x.shape

@@ -215,8 +215,8 @@ def population_flow(
     taus = arguments.times("taus", taus)
     if not arguments.holds(lambda taus: taus > 0, taus):
         raise ValueError(f"taus must be in (0, inf]; got {taus!r:.80}.")
-    arguments.integer("n_quad", n_quad)
-    arguments.integer("n_probe", n_probe)
+    n_quad = arguments.integer("n_quad", n_quad)
+    n_probe = arguments.integer("n_probe", n_probe)
     rho = arguments.vector("rho", rho, length=2)
     mu = availability.mu_from_rho(rho)
     alpha = availability.amplification(alpha).astype(mu.dtype)

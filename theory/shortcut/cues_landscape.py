@@ -27,7 +27,7 @@ def unit_directions(key: Key[Array, ""], number: int, like: Float[Array, "p"]) -
     Returns:
       Rows of norm 1, shape ``(number, p)``.
     """
-    arguments.integer("number", number)
+    number = arguments.integer("number", number)
     like = arguments.vector("like", like)
     normal = jax.random.normal(arguments.key("key", key), (number, *like.shape), like.dtype)
     return normal / jnp.linalg.norm(normal, axis=1, keepdims=True)

@@ -24,6 +24,21 @@ def test_rows_have_length_one_at_every_scale(seed, exponent):
     np.testing.assert_allclose(unit, v / jnp.linalg.norm(v, axis=1)[:, None], atol=1e-15)
 
 
+@given(seed=st.integers(0, 2**31 - 1), exponent=st.integers(-300, 300))
+def test_norms_at_every_scale(seed, exponent):
+    v = normal(seed, 4, 7)
+    for axis in (-1, 0, (0, 1)):
+        wanted = jnp.linalg.norm(v, axis=axis) * 10.0**exponent
+        np.testing.assert_allclose(geometry.norms(v * 10.0**exponent, axis), wanted, rtol=1e-14)
+
+
+def test_norms_of_nothing_and_of_infinity():
+    found = geometry.norms(jnp.array([[0.0, 0.0], [jnp.inf, 1.0], [3e200, -4e200]]))
+    np.testing.assert_allclose(found, [0, jnp.inf, 5e200], rtol=1e-15)
+    slope = jax.grad(lambda t: geometry.norms(t * jnp.array([3e200, 4e200])))(2.0)
+    np.testing.assert_allclose(slope, 5e200, rtol=1e-15)
+
+
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
 def test_long_rows_of_short_floats(dtype):
     image = jnp.ones((1, 150_528), dtype)  # 224 x 224 x 3: the sum of squares is beyond float16

@@ -11,6 +11,22 @@ from jaxtyping import Float
 from theory import arguments
 
 
+def norms(v: Float[Array, "..."], axis: int | tuple[int, ...] = -1) -> Float[Array, "..."]:
+    """Euclidean norms along an axis, also where their squares leave the dtype's range.
+
+    Args:
+      v: any array.
+      axis: along which to take norms; two for the Frobenius norm of matrices.
+
+    Returns:
+      The norms, of the shape without these axes; infinite entries give infinity.
+    """
+    v = arguments.real("v", v)
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=axis, keepdims=True))
+    size = jnp.where((largest > 0) & (largest < jnp.inf), largest, 1)
+    return jnp.squeeze(size, axis) * jnp.linalg.norm(v / size, axis=axis)
+
+
 def unit_rows(v: Float[Array, "n d"], *, zero: str = "error") -> Float[Array, "n d"]:
     """Rows divided by their Euclidean norms, without a silent floor under the norm.
 

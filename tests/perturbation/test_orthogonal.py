@@ -204,6 +204,8 @@ def test_kkt_residual_by_loops_and_in_every_part():
     assert kkt(0 * weights, x, y, 0 * lam, GAMMA) == 1  # infeasible, else at rest
     np.testing.assert_allclose(kkt(weights, x, y, lam.at[2].set(-9.0), GAMMA), 9.0)
     assert kkt(weights.at[0, 0].add(1e-3), x, y, lam, GAMMA) > 1e-4
+    # The square of these weights is no number of float64, their residual is.
+    assert 1 < kkt(1e200 * weights, x, y, lam, GAMMA) < jnp.inf
 
 
 def test_slope_at_zero_is_gamma():

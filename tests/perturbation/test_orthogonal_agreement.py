@@ -218,6 +218,8 @@ def test_noise_bounds_by_hand():
     signed, absolute = noise_bounds(z, 3, 2.0, 4 * np.exp(-2))
     np.testing.assert_allclose(signed, [10 * 12**0.5, 0], rtol=1e-14)
     np.testing.assert_allclose(absolute, [30 * (2 * (2 + np.log(3))) ** 0.5, 0], rtol=1e-14)
+    large, _ = noise_bounds(1e200 * z, 3, 2.0, 4 * np.exp(-2))
+    np.testing.assert_allclose(large, 1e200 * signed, rtol=1e-14)
 
 
 @pytest.mark.parametrize("n_adv, ratio", [(50, 1.10), (200, 2.20)])

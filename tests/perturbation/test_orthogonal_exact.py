@@ -199,6 +199,9 @@ def test_largest_random_tau_is_where_the_hypothesis_ends(gamma):
         gram = targeted_gram(Y, Y, share * tau, R)
         assert orthogonality(gram, gamma).paper == (share < 1)
     np.testing.assert_allclose(tau, gamma**3 / 6, rtol=0.1)
+    with jax.enable_x64(False):
+        small = orthogonal_exact.largest_random_tau(N, gamma / 100)
+    np.testing.assert_allclose(small, (gamma / 100) ** 3 / 6, rtol=1e-4)
 
 
 def test_gradient_cosine():

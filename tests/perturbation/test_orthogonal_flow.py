@@ -196,6 +196,9 @@ def test_gram_angle():
     np.testing.assert_allclose(angle(first, -3 * first, gram), np.pi, rtol=1e-14)
     np.testing.assert_allclose(angle(first, jnp.array([[1.0, 1e-9]]), gram), 2e-9, rtol=1e-12)
     assert jnp.isnan(angle(first, 0 * first, gram))
+    for size in (1e200, 1e-200):
+        found = angle(size * first, second / size, size * gram)
+        np.testing.assert_allclose(found, np.pi / 4, rtol=1e-14)
 
 
 def test_bad_input_is_named(rejects):

@@ -192,6 +192,14 @@ def test_gate_kernel_gradient_at_close_points_keeps_its_digits():
     assert np.all(error * distances < 1e-16), error  # the inputs' own rounding, no more
 
 
+@pytest.mark.parametrize("scales", [(1e20, 1.0), (1.0, 1e20), (1e20, 1e20), (1e-25, 1e-25)])
+def test_gate_kernel_gradient_of_float32_of_any_size(scales):
+    at, x = ((c * normal(6 + i, 1, D)).astype(jnp.float32) for i, c in enumerate(scales))
+    wanted = kernel_gradient(at.astype(float), x.astype(float), 0.3)
+    assert np.max(np.abs(wanted)) > 0
+    np.testing.assert_allclose(kernel_gradient(at, x, 0.3), wanted, rtol=1e-4)
+
+
 @pytest.mark.parametrize("d", [3, 100])
 def test_gate_kernel_gradient_at_equal_points_is_zero_however_compiled(d):
     """Rounding that differs between the two arguments of one compiled function must not matter."""

@@ -29,7 +29,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float
 
-from theory import arguments
+from theory import arguments, geometry
 
 Slope = float | Float[Array, ""]
 
@@ -361,8 +361,9 @@ def kkt_residual(
     gate = gates(pre, gamma)
     excess = y * (a @ (pre * gate)) - 1
     image = (a[:, None] * gate * (lam * y)[None, :]) @ x
-    size = jnp.maximum(jnp.linalg.norm(weights), jnp.linalg.norm(image))
-    stationarity = jnp.linalg.norm(weights - image) / jnp.where(size > 0, size, 1)
+    distance, *sizes = (geometry.norms(v, (0, 1)) for v in (weights - image, weights, image))
+    size = jnp.maximum(*sizes)
+    stationarity = distance / jnp.where(size > 0, size, 1)
     return jnp.max(
         jnp.stack([stationarity, jnp.max(-excess), jnp.max(-lam), jnp.max(jnp.abs(lam * excess))])
     )

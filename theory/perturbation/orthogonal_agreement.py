@@ -214,7 +214,7 @@ def noise_bounds(
     n_adv = arguments.integer("n_adv", n_adv)
     scale = arguments.scalar("scale", scale, low=0.0, open_low=True)
     delta = arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
-    reach = jnp.asarray(scale, z.dtype) * jnp.linalg.norm(z, axis=1)
+    reach = jnp.asarray(scale, z.dtype) * geometry.norms(z)
     delta = jnp.asarray(delta, z.dtype)
     signed = reach * jnp.sqrt(2 * n_adv * jnp.log(4 / delta))
     return signed, n_adv * reach * jnp.sqrt(2 * jnp.log(4 * n_adv / delta))

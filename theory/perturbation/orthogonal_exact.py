@@ -186,7 +186,9 @@ def largest_random_tau(n: int, gamma: Scalar) -> Float[Array, ""]:
     """
     n = arguments.integer("n", n, low=2)
     gamma = _slope(gamma)
-    return jnp.sqrt(1 + gamma**3 / (3 - gamma**3 / n)) - 1
+    square = gamma**3 / (3 - gamma**3 / n)
+    # As sqrt(1 + s) - 1, without what cancels there.
+    return square / (jnp.sqrt(1 + square) + 1)
 
 
 def gradient_cosine(gamma: Scalar) -> Float[Array, ""]:

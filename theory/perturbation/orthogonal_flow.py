@@ -168,6 +168,8 @@ def gram_angle(
     n = gram.shape[0]
     first = arguments.matrix("first", first, columns=n)
     second = arguments.matrix("second", second, rows=first.shape[0], columns=n)
+    # The angle does not depend on these sizes, of which products may leave the dtype's range.
+    first, second, gram = (v / jnp.max(jnp.abs(v)) for v in (first, second, gram))
 
     def inner(left: Array, right: Array) -> Array:
         return jnp.sum((left @ gram) * right)

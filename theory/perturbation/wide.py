@@ -142,9 +142,10 @@ def gate_kernel_gradient(
               \left(\frac{x}{\sigma_x} - \rho\, \frac{at}{\sigma_{at}}\right)
 
     Its norm stays below :math:`(1-\gamma)^2 / (2\pi \sigma_{at} \sqrt d)`. The bracket over
-    :math:`(1-\rho^2)^{1/2}` is the direction of the step from the augmented ``at`` to the augmented
-    ``x``, across the former. Formed from ``x - at``, it keeps its digits at close points and is 0
-    exactly at ``at = x``, the tip of a symmetric cone, where the symmetric gradient is 0.
+    :math:`(1-\rho^2)^{1/2}` is the direction across the augmented ``at`` of the step to the
+    augmented ``x``: from ``at`` where that is shorter, else from 0. So it keeps its digits at close
+    points and far ones, and is 0 exactly at ``at = x``, the tip of a symmetric cone, where the
+    symmetric gradient is 0.
 
     Args:
       at: the point, shape ``(d,)``; batch by ``jax.vmap``.
@@ -156,9 +157,13 @@ def gate_kernel_gradient(
     gamma = jnp.asarray(arguments.slope(gamma), at.dtype)
     scale = float(at.shape[0]) ** 0.5
     here = jnp.append(at / scale, 1)
-    norm_here = jnp.linalg.norm(here)
+    norm_here = geometry.norms(here)
     here = here / norm_here
-    step = jnp.append((x - at) / scale, 0)
+    there, step = jnp.append(x / scale, 1), jnp.append((x - at) / scale, 0)
+    step = jnp.where(geometry.norms(step) < geometry.norms(there), step, there)
+    # Only its direction matters; squares of its size may leave the dtype's range.
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(step)))
+    step = step / jnp.where(size > 0, size, 1)
     across = step - (step @ here) * here
     squared = jnp.sum(across**2)
     apart = squared > 0

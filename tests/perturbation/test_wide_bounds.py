@@ -125,6 +125,26 @@ def test_kernel_gradient_bounds_are_the_plain_sums():
         np.testing.assert_allclose(surrogate[j], slope * mean, rtol=1e-13)
 
 
+def test_bounds_of_inputs_whose_squares_leave_the_range():
+    """Where inputs are so large that the 1 beside them is not seen, bounds go with their size."""
+    p, x, _, z = small()
+    without = networks.TwoLayer(w=p.w, b=0 * p.b, a=p.a)
+
+    def bounds(size, tau):
+        points = size * x
+        return {
+            "mean": wide_bounds.mean_norm(points) / size,
+            "mass": wide_bounds.flip_mass(without, points, tau / size, size),
+            "expected": wide_bounds.expected_flip_mass(points, tau / size, size, M),
+            "lazy": wide_bounds.lazy_bound(without, points, z, tau / size, 0.3),
+            "radius": wide_bounds.label_noise_radius(points, 0.1) / size,
+        }
+
+    for name, wanted in bounds(1e15, 0.4).items():
+        assert np.max(wanted) > 0, name
+        np.testing.assert_allclose(bounds(1e200, 0.4)[name], wanted, rtol=1e-12, err_msg=name)
+
+
 def test_direction_certificate_without_a_direction():
     """Two copies of a sample with opposite labels: P is rounding alone and bounds no sine."""
     p, x, _, z = small()

@@ -100,6 +100,10 @@ def test_lda_of_a_sample_is_that_of_others():
     other = LinearDiscriminantAnalysis(solver="lsqr").fit(x, y)
     np.testing.assert_allclose(2 * w, other.coef_[0], rtol=1e-10)
     assert 2 * b == pytest.approx(other.intercept_[0], rel=1e-10)
+    for size in (1e200, 1e-200):
+        found, same = availability_data.lda_fit(jnp.asarray(size * x), jnp.asarray(y))
+        np.testing.assert_allclose(size * found, w, rtol=1e-10)
+        assert same == pytest.approx(float(b), rel=1e-10)
 
 
 def test_lda_of_embedded_latents_is_that_of_latents():

@@ -105,6 +105,9 @@ def test_gradients_of_the_max_margin_network_leak_and_of_the_robust_one_do_not()
     assert found["cos"] == pytest.approx(5**-0.5, rel=1e-12)
     # Equal sizes: the first coordinate is the largest, and the smallest.
     assert found["top1"] == found["bottom1"] == pytest.approx(0.2)
+    for size in (1e200, 1e-200):
+        same = gradients.leakage_stats(size * g, size * x, j, m)
+        np.testing.assert_allclose(*(list(one.values()) for one in (same, found)), rtol=1e-12)
     value = gradients_margin.max_margin_value(m)
     assert np.all((g[:, :m] >= value / 2 - 1e-15) & (g[:, :m] <= value + 1e-15))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
-from theory import arguments, kernels, networks
+from theory import arguments, geometry, kernels, networks
 from theory.activations import ActivationLike
 from theory.heavy_ball import TrainTrace
 from theory.networks import TwoLayer
@@ -189,10 +189,10 @@ def direction_certificate(
     trace = arguments.record("trace", trace, TrainTrace, loss_factors=f"{n}", gate_average=f"m {n}")
     limit = trace.loss_factors[None, :] * kernels.gate_kernel(at, x, gamma)
     gap = jnp.abs(wide.representer_coefficients(p, trace, at, gamma) - limit)
-    radius = jnp.linalg.norm(wide.initial_direction(p0, p, at, gamma), axis=1)
-    radius = radius + gap @ jnp.linalg.norm(x, axis=1) / x.shape[0]
+    radius = geometry.norms(wide.initial_direction(p0, p, at, gamma))
+    radius = radius + gap @ geometry.norms(x) / x.shape[0]
     direction = (limit * y[None, :]) @ x / x.shape[0]
-    return radius, radius / jnp.linalg.norm(direction, axis=1)
+    return radius, radius / geometry.norms(direction)
 
 
 def kernel_gradient_bound(
@@ -232,7 +232,7 @@ def label_noise_radius(
     delta = arguments.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     log = jnp.log(2 * points / jnp.asarray(delta, e.dtype))
     if not balanced:
-        return jnp.sqrt(2 * log * jnp.sum(e**2, axis=0)) / n
+        return jnp.sqrt(2 * log) * geometry.norms(e, 0) / n
     if n % 2:
         raise ValueError(f"e must have an even number of rows for balanced labels; got {n}.")
     return (jnp.max(e, axis=0) - jnp.min(e, axis=0)) * jnp.sqrt(log / n)
@@ -272,7 +272,7 @@ def threshold_surrogate_bound(
     """
     r, z = arguments.pair(r, z, ("r", "z"))
     slope = (1 - arguments.slope(gamma)) ** 2 / (2 * jnp.pi * float(r.shape[1]) ** 0.5)
-    return slope * jnp.abs(z @ r.T + 1) @ jnp.linalg.norm(r, axis=1) / r.shape[0]
+    return slope * jnp.abs(z @ r.T + 1) @ geometry.norms(r) / r.shape[0]
 
 
 def agreement_certificate(
@@ -328,4 +328,4 @@ def _lazy_bound(
 
 def _lengths(x: Array) -> Array:
     """Lengths of the augmented rows (x, 1)."""
-    return jnp.sqrt(jnp.sum(x * x, axis=1) + 1)
+    return geometry.norms(jnp.concatenate([x, jnp.ones_like(x[:, :1])], axis=1))

@@ -200,6 +200,8 @@ def lda_fit(
             f"x must have a pooled covariance of rank {dim}; got rank {int(rank)} "
             "(allow_singular=True takes the pseudo-inverse)."
         )
-    scale = jnp.where(kept, x.shape[0] / jnp.where(kept, singular, 1) ** 2, 0)
-    w = directions.T @ (scale * (directions @ (means[0] - means[1]) / 2))
+    # Twice, as squares of large or small inputs leave the dtype's range.
+    inverse = jnp.where(kept, 1 / jnp.where(kept, singular, 1), 0)
+    w = directions.T @ (inverse * (inverse * (directions @ (means[0] - means[1]))))
+    w = w * (x.shape[0] / 2)
     return w, jnp.log(sizes[0] / sizes[1]) / 2 - w @ (means[0] + means[1]) / 2

@@ -46,7 +46,8 @@ def angular_coefficients(kernel: Kernel, k_max: int, n: int = 4096) -> Float[Arr
     Source: [derived] Theorem A3.
     """
     n = arguments.integer("n", n, low=2)
-    if 2 * arguments.integer("k_max", k_max, low=0) >= n:
+    k_max = arguments.integer("k_max", k_max, low=0)
+    if 2 * k_max >= n:
         raise ValueError(f"k_max must be below n / 2 = {n / 2:g}; got {k_max}.")
     phi = 2 * jnp.pi * jnp.arange(n, dtype=float) / n
     circle = jnp.stack([jnp.cos(phi), jnp.sin(phi)], axis=1)

@@ -20,7 +20,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int, Key
 
-from theory import arguments
+from theory import arguments, geometry
 
 
 def input_gradient(f: Callable[[Array], Array], x: Float[Array, "n d"]) -> Float[Array, "n d"]:
@@ -84,12 +84,12 @@ def leakage_stats(
 
     others = mean(signal & ~own, m - 1)
     x, inside = jnp.where(signal, x, 0), jnp.where(signal, g, 0)
-    norms = jnp.linalg.norm(x, axis=1) * jnp.linalg.norm(inside, axis=1)
+    unit_x, unit_g = (rows / geometry.norms(rows)[:, None] for rows in (x, inside))
     largest, smallest = jnp.argmax(size, axis=1), jnp.argmin(jnp.where(signal, size, jnp.inf), 1)
     return {
         "ratio": jnp.mean(mean(own, 1) / others),
         "null_ratio": jnp.mean(mean(~signal, jnp.asarray(d - m, g.dtype)) / others),
-        "cos": jnp.mean(jnp.abs(jnp.sum(x * inside, axis=1)) / norms),
+        "cos": jnp.mean(jnp.abs(jnp.sum(unit_x * unit_g, axis=1))),
         "top1": jnp.mean(largest == j, dtype=g.dtype),
         "bottom1": jnp.mean(smallest == j, dtype=g.dtype),
     }

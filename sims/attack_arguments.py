@@ -16,12 +16,8 @@ NORMS = ("l2", "linf", "l0")
 LINF_STYLES = ("rescale", "sign")
 
 
-def check_options(
-    norm: Any, steps: Any, eps: Any, linf_style: str, random_start: Any, restarts: Any
-) -> None:
+def check_options(norm: Any, eps: Any, linf_style: str, random_start: Any, restarts: Any) -> None:
     arguments.choice("linf_style", linf_style, LINF_STYLES)
-    if arguments.is_known(steps):
-        arguments.integer("steps", steps, low=0)
     if isinstance(norm, str):
         arguments.choice("norm", norm, NORMS)
     else:
@@ -36,6 +32,13 @@ def check_options(
         arguments.key("random_start", random_start)
         if eps is None:
             raise ValueError("random_start must be None for l0, which has no ball to start in.")
+
+
+def number_of_steps(steps: Any) -> Any:
+    """Steps as an integer to which another can be added, which may be traced."""
+    if arguments.is_known(steps):
+        return arguments.integer("steps", steps, low=0)
+    return arguments.integers("steps", steps, shape=()).astype(jnp.result_type(int))
 
 
 def box(x: Array, low: Any, high: Any, dtype: DTypeLike) -> tuple[Array, Array]:
@@ -78,4 +81,6 @@ def values_dtype(objective: Any, shape: tuple[int, ...], dtype: DTypeLike) -> DT
         raise ValueError(
             f"objective must give one value for each point, shape {shape[:1]}; got {values!s:.80}."
         )
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        raise ValueError(f"objective must give floats; got values of dtype {values.dtype}.")
     return values.dtype

@@ -92,12 +92,13 @@ def pgd(
     Raises:
       ValueError: for an unknown norm or style, steps below 0, eps negative, missing, of another
         shape or, for ``"l0"``, given, low not below high, points outside of the box, values of the
-        objective that are not ``(n,)``, random starts of ``"l0"``, and restarts without them. What
-        is traced is not checked; an index beyond the norms is then the nearest.
+        objective that are no floats or not ``(n,)``, random starts of ``"l0"``, and restarts
+        without them. What is traced is not checked; an index beyond the norms is then the nearest.
 
     Source: [code]; ``"sign"``, ``skip_bound`` and random starts are common forms of the attack.
     """
-    attack_arguments.check_options(norm, steps, eps, linf_style, random_start, restarts)
+    attack_arguments.check_options(norm, eps, linf_style, random_start, restarts)
+    steps = attack_arguments.number_of_steps(steps)
     dtype, x = jnp.asarray(x).dtype, arguments.array("x", x)
     if x.ndim < 1 or x.size == 0:
         raise ValueError(f"x must hold at least one point; got shape {x.shape}.")

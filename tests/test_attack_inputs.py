@@ -141,3 +141,23 @@ def test_an_objective_has_one_value_for_each_point(rejects):
     for objective in (jnp.sum, lambda x: x, lambda x: (bowl(x), 1)):
         with rejects("objective must give one value for each point, shape (2,); got"):
             attacks.pgd(objective, jnp.ones((2, 3)), norm="l2", eps=0.5, steps=2)
+
+
+@pytest.mark.parametrize("steps", [np.int8(127), np.uint8(255), jnp.uint8(255), np.array(127)])
+def test_steps_in_any_integer(steps):
+    """One more than the largest of a short integer is no number of it."""
+    x = jnp.full((1, 3), 0.5)
+
+    def run(steps):
+        return attacks.pgd(lambda x: jnp.sum(x, axis=1), x, norm="l2", eps=0.1, steps=steps)
+
+    expected = run(127)
+    for found in (run(steps), jax.jit(run)(steps)):
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [int, bool, complex])
+def test_an_objective_gives_floats(kind, rejects):
+    with rejects("objective must give floats; got values of dtype"):
+        attacks.pgd(lambda x: bowl(x).astype(kind), jnp.ones((2, 3)), norm="l0", steps=1)

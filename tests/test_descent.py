@@ -371,3 +371,17 @@ def test_network_and_samples_of_two_dtypes_are_trained_in_the_wider(coordinates)
         exact = descent.train(*wide, y, **given)
         for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(exact), strict=True):
             np.testing.assert_array_equal(one, other, strict=True)
+
+
+@pytest.mark.parametrize("scheduler", [None, "plateau"])
+def test_nothing_in_a_run_is_infinite(scheduler):
+    """As whoever looks for faults by ``jax_debug_infs`` must find none."""
+    p = networks.init_two_layer(jax.random.key(0), 3, 4)
+    x, y = jax.random.normal(jax.random.key(1), (5, 3)), jnp.array([1.0, -1.0, 1.0, -1.0, 1.0])
+    given = dict(loss="logistic", lr=0.1, gamma=0.0, scheduler=scheduler)
+    with jax.debug_infs(True):
+        _, trace = descent.train(p, x, y, steps=3, coordinates="weights", **given)
+        descent.snapshots(p, x, y, at=jnp.array([1, 3]), **given)
+        pre = networks.preactivations(p, x).T
+        descent.train_dual(pre, descent.gram_matrix(x), y, p.a, steps=3, **given)
+    assert jnp.all(jnp.isfinite(trace.losses))

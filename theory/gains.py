@@ -76,9 +76,11 @@ def gain(values: Array, times: Array) -> Array:
 
 @jax.custom_jvp
 def _gain(values: Array, times: Array) -> Array:
-    # The quotient of much later exponents is no normal number.
-    late = jnp.isinf(times) | (times * values > jnp.finfo(values.dtype).max ** 0.5)
-    exponent = jnp.where(late, 0, -times * values)
+    ended = jnp.isinf(times)
+    exponent = -jnp.where(ended, 0, times) * values
+    # The quotient of much larger ones is no normal number.
+    late = ended | (-exponent > jnp.finfo(values.dtype).max ** 0.5)
+    exponent = jnp.where(late, 0, exponent)
     none = exponent == 0
     share = jnp.where(none, 1, jnp.expm1(exponent) / jnp.where(none, 1, exponent))
     limit = jnp.where(values > 0, 1 / jnp.where(values > 0, values, 1), 0)
@@ -174,7 +176,11 @@ def _response_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
 def _gains(values: Array, times: Array) -> tuple[Array, Array]:
     """Gains, and what of each direction is held to be no rounding, both of shape (T, n)."""
     values = jnp.broadcast_to(values, (times.shape[0], values.shape[-1]))
-    kept = jnp.where(values > 0, values, jnp.inf)
-    least = jnp.min(kept, axis=1, keepdims=True)
-    weight = jnp.where(jnp.isinf(least), 1, jnp.exp(-((least * times[:, None]) ** 2)))
+    learnt = jnp.any(values > 0, axis=1, keepdims=True)
+    kept = jnp.where(values > 0, values, jnp.finfo(values.dtype).max)
+    least = jnp.where(learnt, jnp.min(kept, axis=1, keepdims=True), 0)
+    # At infinite time nothing is gained there; much later exponents than 100 need no square.
+    late = jnp.isinf(times)[:, None]
+    exponent = jnp.minimum(least * jnp.where(late, 0, times[:, None]), 100)
+    weight = jnp.exp(-(exponent**2))
     return gain(values, times[:, None]), jnp.where(values > 0, 1, weight)

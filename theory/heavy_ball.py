@@ -105,7 +105,8 @@ def loop(
         velocity=coordinates.velocity,
         schedule=_Schedule(
             rate=jnp.asarray(rule.lr, y.dtype),
-            best=jnp.asarray(jnp.inf, y.dtype),
+            # Any loss is better; infinity would be taken for a fault by who looks for one.
+            best=jnp.asarray(jnp.finfo(y.dtype).max, y.dtype),
             waited=jnp.zeros((), jnp.int32),
         ),
         factor_velocity=jnp.zeros_like(y),
@@ -170,8 +171,7 @@ def _after_loss(schedule: _Schedule, value: Array, torch_plateau: bool) -> _Sche
     if torch_plateau:
         better = value < best * (1 - _THRESHOLD)
     else:
-        gap = jnp.where(jnp.isinf(best), 0, _THRESHOLD * jnp.abs(best))
-        better = value < best - gap
+        better = value < best - _THRESHOLD * jnp.abs(best)
     waited = jnp.where(better, 0, schedule.waited + 1)
     reduce = waited > _PATIENCE
     lower = schedule.rate * _FACTOR

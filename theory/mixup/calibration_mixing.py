@@ -115,7 +115,7 @@ def mixup_posterior_pair(
             t = jnp.maximum(other + 1 - z, 0), jnp.maximum(other - z, 0)
             weigh_below, weigh_above = _corners(s, t)
             total += weigh_below + weigh_above
-            left += (below == 0) * weigh_below + (above == 0) * weigh_above
+            left += float(below == 0) * weigh_below + float(above == 0) * weigh_above
     return left / total
 
 
@@ -193,7 +193,8 @@ def mixup_predict_1d(
     order = jnp.argsort(y // 2)
     first = jnp.searchsorted((y // 2)[order], jnp.arange(k // 2))
     count = jnp.bincount(y // 2, length=k // 2)
-    members = order[jnp.minimum(first[:, None] + jnp.arange(size)[None, :], len(x) - 1)]
+    places = first[:, None] + jnp.arange(size, dtype=first.dtype)[None, :]
+    members = order[jnp.minimum(places, len(x) - 1)]
     there = jnp.arange(size)[None, :] < count[:, None]
 
     def predict(query: Array, row: Array) -> Array:
@@ -231,7 +232,8 @@ def _predict_left(query: Array, points: Array, is_left: Array, there: Array) -> 
     s, t = query - points, points - query
     weigh_below = jnp.where(between, t[None, :] / length**2, 0)
     weigh_above = jnp.where(between, s[:, None] / length**2, 0)
-    left = jnp.sum(weigh_below * is_left[:, None] + weigh_above * is_left[None, :])
+    shares = is_left.astype(length.dtype)
+    left = jnp.sum(weigh_below * shares[:, None] + weigh_above * shares[None, :])
     total = jnp.sum(weigh_below + weigh_above)
     inside = jnp.any(below) & jnp.any(above)
     nearest = is_left[jnp.argmin(jnp.where(there, jnp.abs(points - query), jnp.inf))]

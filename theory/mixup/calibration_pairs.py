@@ -47,7 +47,8 @@ def sample_paired(
     key_y, key_u = jax.random.split(arguments.key("key", key))
     y = jax.random.randint(key_y, (arguments.integer("number", number),), 0, k)
     u = jax.random.uniform(key_u, y.shape)
-    return y // 2 * (k + 2) + alpha * (y % 2) + u, y
+    pair, right = (y // 2).astype(u.dtype), (y % 2).astype(u.dtype)
+    return pair * (k + 2) + jnp.asarray(alpha, u.dtype) * right + u, y
 
 
 def paired_posterior(
@@ -73,7 +74,7 @@ def paired_posterior(
     alpha = arguments.scalar("alpha", alpha, low=0.0, high=1.0)
     given, x = x, arguments.vector("x", x)
     pair = jnp.floor(x / (k + 2)).astype(int)
-    u = x - pair * (k + 2)
+    u = x - pair.astype(x.dtype) * (k + 2)
     rounding = 4 * arguments.rounding(given, x) * jnp.abs(x)
     if not arguments.holds(
         lambda pair, u, last: (pair >= 0) & (pair < k // 2) & (u <= last),

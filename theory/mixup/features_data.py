@@ -164,7 +164,7 @@ def assemble(
         raise ValueError(
             f"order must have more columns than coins, {coins.shape[1]}; got {order.shape[1]}."
         )
-    own = jax.nn.one_hot(y + 2 * rare, 4, dtype=float)
+    own = jax.nn.one_hot(jnp.where(rare, y + 2, y), 4, dtype=float)
     noise_features = jnp.asarray(alpha, float) * jax.nn.one_hot(coins, 4, dtype=float)
     empty = jnp.zeros((*coins.shape[:1], order.shape[1] - 1 - coins.shape[1], 4))
     fixed = jnp.concatenate([own[:, None], noise_features, empty], axis=1)

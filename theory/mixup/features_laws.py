@@ -253,7 +253,7 @@ def _error(own: Array, gap: Array, alpha: Scalar, num_feature_noise: int) -> Arr
     chance = jnp.asarray([math.comb(b, k) / 2**b for k in range(b + 1)], gap.dtype)
     disturbance = jnp.asarray(alpha, gap.dtype) ** 2 * (j * gap[0] + (b - j) * gap[1])
     wrong = jnp.stack([own[0] + disturbance < 0, own[1] + disturbance > 0])
-    return jnp.sum(wrong * chance[None, :]) / 2
+    return jnp.sum(jnp.where(wrong, chance[None, :], 0)) / 2
 
 
 def _growth(lam_x: Scalar, lam_y: Scalar) -> tuple[Array, Array]:

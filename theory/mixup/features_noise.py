@@ -39,8 +39,9 @@ def gaussian_noise(
     data = features_data.checked("data", data)
     dim = arguments.integer("dim", dim, low=5)
     noise_energy = arguments.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
-    normal = jax.random.normal(arguments.key("key", key), (*data.noise_mask.shape, dim - 4))
-    return jnp.sqrt(jnp.asarray(noise_energy, float) / dim) * normal * data.noise_mask[:, :, None]
+    mask = data.noise_mask
+    normal = jax.random.normal(arguments.key("key", key), (*mask.shape, dim - 4), mask.dtype)
+    return jnp.sqrt(jnp.asarray(noise_energy, mask.dtype) / dim) * normal * mask[:, :, None]
 
 
 def noise_gram(

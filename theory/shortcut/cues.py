@@ -64,7 +64,7 @@ def cue_accuracy(pred: Num[Array, "n"], levels: Int[Array, "n k"]) -> Float[Arra
     """
     levels = _levels(levels)
     pred = arguments.vector("pred", pred, length=levels.shape[0])
-    return jnp.mean((pred[:, None] == levels).astype(float), axis=0)
+    return jnp.mean((pred[:, None] == levels.astype(pred.dtype)).astype(float), axis=0)
 
 
 def cue_baseline(num_cues: int, num_levels: int) -> float:

@@ -186,9 +186,8 @@ def logit_gap(logits: Array, targets: Array) -> Array:
         low, high = int(jnp.min(targets)), int(jnp.max(targets))
         raise ValueError(f"targets must be in 0 .. {classes - 1}; got {low} .. {high}.")
     is_target = jax.nn.one_hot(targets, classes, dtype=bool)
-    others = jnp.where(is_target, -jnp.inf, logits)
     target = jnp.sum(jnp.where(is_target, logits, 0), axis=1)
-    gap = jax.nn.logsumexp(others, axis=1) - target
+    gap = jax.nn.logsumexp(logits, axis=1, where=~is_target) - target
     return jnp.where(jnp.any(is_target, axis=1), gap, jnp.nan)
 
 

@@ -138,8 +138,9 @@ def mixup_expected_kl(alpha: float | Float[Array, ""], *, nodes: int = 64) -> Fl
     # The posterior has s log s at the ends of the pieces; this substitution smooths them.
     share, weights = x**3 * (10 - 15 * x + 6 * x**2), weights * 30 * (x * (1 - x)) ** 2
     middle = (1 + alpha) / 2
-    # At alpha = 0 the first piece is a point, which weighs nothing.
-    off = jnp.where(alpha > 0, mixup_posterior_pair(alpha * share, alpha), 1.0)
+    # At alpha = 0 the first piece is a point, which weighs nothing whatever its posterior.
+    shift = jnp.where(alpha > 0, alpha, 1.0)
+    off = mixup_posterior_pair(shift * share, shift)
     on = mixup_posterior_pair(alpha + (middle - alpha) * share, alpha)
     # By symmetry twice the left half; the density is 1/2 off the overlap and 1 on it.
     costs_off = -alpha * jnp.log(off)
@@ -236,6 +237,7 @@ def _predict_left(query: Array, points: Array, is_left: Array, there: Array) -> 
     left = jnp.sum(weigh_below * shares[:, None] + weigh_above * shares[None, :])
     total = jnp.sum(weigh_below + weigh_above)
     inside = jnp.any(below) & jnp.any(above)
-    nearest = is_left[jnp.argmin(jnp.where(there, jnp.abs(points - query), jnp.inf))]
+    far = jnp.finfo(points.dtype).max
+    nearest = is_left[jnp.argmin(jnp.where(there, jnp.abs(points - query), far))]
     outside = jnp.where(jnp.any(there), jnp.where(nearest, SURE, 1 - SURE), 0.5)
     return jnp.where(inside, left / jnp.where(inside, total, 1), outside)

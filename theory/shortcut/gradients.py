@@ -85,7 +85,8 @@ def leakage_stats(
     others = mean(signal & ~own, m - 1)
     x, inside = jnp.where(signal, x, 0), jnp.where(signal, g, 0)
     unit_x, unit_g = (rows / geometry.norms(rows)[:, None] for rows in (x, inside))
-    largest, smallest = jnp.argmax(size, axis=1), jnp.argmin(jnp.where(signal, size, jnp.inf), 1)
+    beyond = jnp.finfo(size.dtype).max
+    largest, smallest = jnp.argmax(size, axis=1), jnp.argmin(jnp.where(signal, size, beyond), 1)
     return {
         "ratio": jnp.mean(mean(own, 1) / others),
         "null_ratio": jnp.mean(mean(~signal, jnp.asarray(d - m, g.dtype)) / others),

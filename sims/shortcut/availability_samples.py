@@ -112,11 +112,10 @@ def simulate(key: Array, config: SampleConfig, inputs: dict[str, Array]) -> dict
 
 def _linear_flow(x: Array, y: Array, points: Array, taus: Array) -> tuple[Array, Array]:
     """The same for the linear kernel, by its second moment: largest eigenvalue, (T + 1, points)."""
-    values, vectors = jnp.linalg.eigh(x.T @ x / x.shape[0])
-    gain = -jnp.expm1(-taus[:, None] * values[None, :] / values[-1])
-    gain = jnp.concatenate([gain, jnp.ones((1, x.shape[1]))]) / values[None, :]
-    rules = (gain * (vectors.T @ (x.T @ y / x.shape[0]))[None, :]) @ vectors.T
-    return values[-1], rules @ points.T
+    moment, mean = x.T @ x / x.shape[0], x.T @ y / x.shape[0]
+    largest = jnp.linalg.eigvalsh(moment)[-1]
+    times = jnp.append(taus / largest, jnp.inf)
+    return largest, availability_flows.kernel_flow(moment, points, mean, times, rcond=0.0)
 
 
 def _largest_eigenvalue(matrix: Array) -> Array:

@@ -23,7 +23,7 @@ from sims.shortcut.cue_images import CUES, LEVELS
 from sims.shortcut.cues_networks import Cells, cross_entropy
 from theory import activations, arguments, deep_kernels
 from theory.deep_kernels import Kernel
-from theory.shortcut import cues
+from theory.shortcut import availability_flows, cues
 
 _tangent = deep_kernels.neural_tangent_kernel
 KERNELS: dict[str, Kernel] = {
@@ -157,16 +157,14 @@ def _predict(
     train = items(alpha, cells.diagonal[labels])
     one_hot = jax.nn.one_hot(labels, LEVELS, dtype=alpha.dtype)
     targets = one_hot - jnp.mean(one_hot, axis=0, keepdims=True)
-    eigenvalues, vectors = jnp.linalg.eigh(kernel(train, train))
     ends = kernel(train[:1], train)[0]
     rate = time / (ends[0] - ends[-1])
-    # Copies make eigenvalues of 0, down to rounding: time is what the flow does along them.
-    floor = 1e-12 * eigenvalues[-1]
-    safe = jnp.maximum(eigenvalues, floor)
-    shape = jnp.where(eigenvalues > floor, -jnp.expm1(-rate * safe) / safe, rate)
-    weights = (vectors * shape[None]) @ (vectors.T @ targets)
-    scores = kernel(items(alpha, cells.off), train) @ weights
-    return jnp.argmax(scores, axis=1)
+    rows = kernel(items(alpha, cells.off), train)
+
+    def score(target: Array) -> Array:
+        return availability_flows.kernel_flow(kernel(train, train), rows, target, rate[None])[0]
+
+    return jnp.argmax(jax.vmap(score, in_axes=1, out_axes=1)(targets), axis=1)
 
 
 def _train(

@@ -204,7 +204,8 @@ def test_bias_is_the_difference_and_may_be_halved():
     assert availability.shortcut_bias(first, second, probes) == 2
     assert availability.shortcut_bias(first, second, probes, halve=True) == 1
     assert availability.shortcut_bias(second, second, probes, convention="absolute") == 0
-    np.testing.assert_array_equal(availability.decide(jnp.array([0.0, -0.0, -1e-9])), [1, 1, -1])
+    decided = availability.decide(jnp.array([0.0, -0.0, -1e-9, jnp.nan]))
+    np.testing.assert_array_equal(decided, [1, 1, -1, jnp.nan])
 
 
 def test_no_feature_is_ignored_by_the_accuracy_of_the_best_rule():

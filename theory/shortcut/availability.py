@@ -108,9 +108,9 @@ def probe_grid(mu: Pair, n: int = 30) -> Float[Array, "p 2"]:
 
 
 def decide(f: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Decisions -1 and +1 from outputs, +1 at 0; same shape."""
+    """Decisions -1 and +1 from outputs, +1 at 0; same shape. NaN decides nothing and stays."""
     f = arguments.real("f", f)
-    return jnp.where(f >= 0, 1.0, -1.0).astype(f.dtype)
+    return jnp.where(jnp.isnan(f), f, jnp.where(f >= 0, 1.0, -1.0).astype(f.dtype))
 
 
 def reliance(

@@ -243,7 +243,7 @@ def population_flow(
     return {
         "bias": bias,
         "mse": jnp.sum(weights * (1 - target**2)) + missed,
-        "acc": jnp.where(fitted > 0, 1.0, 0.0).astype(weights.dtype) @ weights,
+        "acc": jnp.where(jnp.isnan(fitted), fitted, jnp.where(fitted > 0, 1, 0)) @ weights,
         "lam": values[::-1],
         "probe_values": probe_values,
     }

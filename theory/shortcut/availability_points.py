@@ -142,7 +142,7 @@ def _odd_values(kernel: Kernel, alpha: Array) -> tuple[Array, Array]:
     if not arguments.holds(
         lambda odd: (
             jnp.maximum(abs(odd[0, 0] - odd[1, 1]), abs(odd[0, 1] - odd[1, 0]))
-            <= _SYMMETRY * jnp.max(jnp.abs(odd))
+            <= max(_SYMMETRY, 8 * arguments.rounding(odd)) * jnp.max(jnp.abs(odd))
         ),
         odd,
     ):

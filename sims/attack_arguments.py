@@ -38,7 +38,7 @@ def number_of_steps(steps: Any) -> Any:
     """Steps as an integer to which another can be added, which may be traced."""
     if arguments.is_known(steps):
         return arguments.integer("steps", steps, low=0)
-    return arguments.integers("steps", steps, shape=()).astype(jnp.result_type(int))
+    return arguments.integers("steps", steps, shape=())
 
 
 def box(x: Array, low: Any, high: Any, dtype: DTypeLike) -> tuple[Array, Array]:

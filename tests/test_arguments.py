@@ -257,6 +257,13 @@ def test_good_values_come_back():
         assert arguments.key("key", key) is key
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64])
+def test_integers_of_any_length_meet_numbers_that_they_cannot_hold(dtype):
+    found = arguments.integers("y", np.array([0, 100], dtype), shape=(2,))
+    with jax.numpy_dtype_promotion("strict"):
+        np.testing.assert_array_equal(found + 3 * jnp.arange(2) * 100 < 300, [True, False])
+
+
 def test_a_record_comes_back_with_floats_and_the_fields_that_are_not_named(unannotated):
     p = networks.TwoLayer(w=jnp.ones((2, 3), int), b=jnp.full(2, jnp.nan), a=[1, 2])
     found = arguments.record("p", p, networks.TwoLayer, w="m d", b="m")

@@ -22,6 +22,7 @@ SETTINGS = {
     "unsafe_rbg and float32": {"jax_default_prng_impl": "unsafe_rbg", "jax_enable_x64": False},
     "not partitionable": {"jax_threefry_partitionable": False},
     "short products": {"jax_default_matmul_precision": "BF16_BF16_F32"},
+    "strict dtypes": {"jax_numpy_dtype_promotion": "strict"},
 }
 
 

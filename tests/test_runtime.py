@@ -21,6 +21,7 @@ SETTINGS = {
     "rbg": (jax.default_prng_impl, "rbg"),
     "philox2x32": (jax.default_prng_impl, "philox2x32"),
     "not partitionable": (jax.threefry_partitionable, False),
+    "strict": (jax.numpy_dtype_promotion, "strict"),
 }
 settings = pytest.mark.parametrize("setting", SETTINGS)
 
@@ -43,6 +44,11 @@ def test_numerics_decides_numbers_whatever_is_set(setting):
         assert set_.value == value  # it is as it was
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(as_decorated, expected)
+
+
+def test_dtypes_may_meet_within_numerics():
+    with jax.numpy_dtype_promotion("strict"), runtime.numerics():
+        assert (jnp.ones(2, jnp.float32) + jnp.arange(2.0)).dtype == jnp.float64
 
 
 def test_numerics_ends_with_an_error():

@@ -45,7 +45,10 @@ def real(name: str, value: Any) -> Array:
 
 
 def integers(name: str, value: Any, *, shape: tuple[int | None, ...]) -> Array:
-    """An array of integers, of a shape where None stands for any length."""
+    """An array of integers, of a shape where None stands for any length.
+
+    In JAX's integer, as an array of a shorter one meets numbers that it cannot hold.
+    """
     result = _numbers(name, value)
     fits = result.ndim == len(shape) and all(
         wanted in (None, size) for wanted, size in zip(shape, result.shape, strict=True)
@@ -56,7 +59,7 @@ def integers(name: str, value: Any, *, shape: tuple[int | None, ...]) -> Array:
             f"{name} must be integers of shape ({sizes}); "
             f"got dtype {result.dtype}, shape {result.shape}."
         )
-    return result
+    return result.astype(jnp.result_type(int))
 
 
 def shaped(name: str, value: Any, shape: tuple[int | None, ...]) -> Array:

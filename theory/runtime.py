@@ -48,7 +48,8 @@ def numerics() -> Iterator[None]:
       - keys that are made without naming a generator are of threefry2x32;
       - threefry draws in its partitionable form, in which a number does not depend on how the array
         is spread over devices;
-      - matrix products have the precision that JAX gives them by default.
+      - matrix products have the precision that JAX gives them by default;
+      - numbers of different dtypes may meet, as they do by default.
 
     Not decided:
       - the dtype of arrays that were made outside: float32 stays float32;
@@ -63,6 +64,7 @@ def numerics() -> Iterator[None]:
         jax.default_prng_impl(_GENERATOR),
         jax.threefry_partitionable(True),
         jax.default_matmul_precision(None),
+        jax.numpy_dtype_promotion("standard"),
     ):
         yield
 

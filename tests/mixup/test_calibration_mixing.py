@@ -156,6 +156,19 @@ def finite_sample(key, k, alpha):
     )
 
 
+def test_dtypes_of_queries_points_and_classes_may_differ(unannotated):
+    z, x, y = jnp.array([0.25, 0.5]), jnp.array([0.125, 0.375, 0.75]), jnp.array([0, 1, 1])
+    for k in (2, 400):
+        expected = calibration_mixing.mixup_predict_1d(z, x, y, k)
+        nearest = calibration_pairs.nn_logits(z, x, y, k, 2.0)
+        for dtype in (jnp.int8, jnp.uint8, jnp.int32):
+            with jax.numpy_dtype_promotion("strict"):
+                mixed = z.astype(jnp.float32), x, y.astype(dtype), k
+                found = calibration_mixing.mixup_predict_1d(*mixed)
+                np.testing.assert_allclose(found, expected, rtol=1e-12)
+                np.testing.assert_array_equal(calibration_pairs.nn_logits(*mixed, 2.0), nearest)
+
+
 def test_finite_samples():
     for alpha in (0.0, 0.5, 1.0):
         keys = [jax.random.key(seed) for seed in range(5)]

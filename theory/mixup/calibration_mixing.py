@@ -181,7 +181,7 @@ def mixup_predict_1d(
     Source: [derived] Lemma C3 for uniform weights in one dimension.
     """
     k = even_classes(k)
-    z, x = arguments.vector("z", z), arguments.vector("x", x)
+    z, x = arguments.alike(arguments.vector("z", z), arguments.vector("x", x))
     y = calibration.class_labels("y", y, number=k, length=x.shape[0])
     pair = jnp.floor(z / (k + 2)).astype(int)
     if not arguments.holds(lambda pair: (pair >= 0) & (pair < k // 2), pair):

@@ -108,7 +108,7 @@ def nn_logits(
     Raises:
       ValueError: for shapes that do not fit, labels or a gap out of range.
     """
-    z, x = arguments.vector("z", z), arguments.vector("x", x)
+    z, x = arguments.alike(arguments.vector("z", z), arguments.vector("x", x))
     k = arguments.integer("k", k, low=2)
     y = calibration.class_labels("y", y, number=k, length=x.shape[0])
     gap = arguments.scalar("gap", gap, low=0.0, open_low=True)

@@ -2,19 +2,17 @@
 
 import collections
 import contextlib
-import ctypes
 import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import jaxtyping
 import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-from theory import runtime
+from theory import memory, runtime
 
 install_import_hook("theory", "beartype.beartype")
 
@@ -56,43 +54,18 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(f"{total.total()} {what} in {tests[name]} tests: {told}")
 
 
-# Bytes of memory beyond which a process forgets its compiled programs after a test.
-_MEMORY = 1.5e9
-
-
 @pytest.fixture(autouse=True, scope="module")
 def programs_of_one_module():
-    """Compiled programs go when their module is done: thousands of them use up a process's maps.
-
-    [measured] The compiler then ends the process with a segmentation fault.
-    """
+    """Compiled programs go when their module is done."""
     yield
-    _forget_programs()
+    memory.forget_programs()
 
 
 @pytest.fixture(autouse=True)
 def programs_within_memory():
-    """Compiled programs go when they take too much memory; two processes fit a laptop of 8 GB."""
+    """Compiled programs go when they take too much memory."""
     yield
-    if _resident() > _MEMORY:
-        _forget_programs()
-
-
-def _forget_programs():
-    jax.clear_caches()
-    # [measured] The allocator keeps nine tenths of what is given back to it: 0.89 of 0.91 GB
-    # stayed, 0.38 GB after this.
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)
-
-
-def _resident():
-    """Bytes of memory that this process holds; 0 where the system does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    memory.relieve()
 
 
 @contextlib.contextmanager

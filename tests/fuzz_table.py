@@ -392,6 +392,7 @@ EXCLUDED: dict[str, str] = {
     "theory.runtime.*": "settings and processes, no arrays",
     "theory.files.*": "as above",
     "theory.stopping.*": "as above",
+    "theory.memory.*": "as above",
     "theory.console.*": "as above",
     "theory.roots.*": "the derivatives of roots inside of other functions",
     "theory.heavy_ball.*": "the loop inside of descent, which checks what goes in",

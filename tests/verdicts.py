@@ -2,10 +2,10 @@
 
 A weaker statement still holds, so that its verdict is the same; but its two sides are further
 apart. ``python -m tests.verdicts`` writes the record, ``verdicts.json``. A number is on record as
-far as every way of computing it agrees: other sets of instructions, one process or several, and
-other roundings of what is drawn, which move what is rounding alone by as much as itself, on this
-processor as on any other. Where these differ a little the order of magnitude is on record
-(``"1e-05"``), and where they differ by more than a hundredth nothing but the name (``"rounding"``).
+far as every way of computing it agrees: other sets of instructions, and other roundings of what is
+drawn, which move what is rounding alone by as much as itself, on this processor as on any other.
+Where these differ a little the order of magnitude is on record (``"1e-05"``), and where they differ
+by more than a hundredth nothing but the name (``"rounding"``).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from theory import catalogue, runtime, theorem
+from theory import catalogue, memory, runtime, theorem
 from theory.theorem import Control, Knobs, Size, Theorem, Verdict
 
 BLOCK = 16  # one shape, so that all checks of a theorem share what is compiled
@@ -196,28 +196,22 @@ def _summary_of(name: str, seed: int = 0) -> Summary:
     return summary(statement, verify(statement))
 
 
-def _summaries(how: str) -> dict[str, Summary]:
-    names = list(catalogue.THEOREMS)
-    if how != "several":
-        runtime.single_threaded()
-        runtime.configure()
-        return {name: _summary_of(name, int(how)) for name in names}
-    found = runtime.in_processes(_summary_of, names)
-    return {name: each for name, (each, _) in zip(names, found, strict=True)}
+def _summaries(seed: int) -> dict[str, Summary]:
+    runtime.single_threaded()
+    runtime.configure()
+    found = {}
+    for name in catalogue.THEOREMS:
+        found[name] = _summary_of(name, seed)
+        memory.relieve()
+    return found
 
 
-# One process or several, for which the compiler has other options; sets of instructions; and seeds
-# of other roundings, 0 for none.
-RUNS = (
-    ("several", ""),
-    ("0", "--xla_cpu_max_isa=SSE4_2"),
-    ("1", "--xla_cpu_max_isa=AVX2"),
-    ("2", ""),
-)
+# Seeds of other roundings, 0 for none, and sets of instructions.
+RUNS = ((0, "--xla_cpu_max_isa=SSE4_2"), (1, "--xla_cpu_max_isa=AVX2"), (2, ""))
 
 
-def _in_a_process(how: str, flags: str) -> dict[str, Summary]:
-    command = [sys.executable, "-m", "tests.verdicts", how]
+def _in_a_process(seed: int, flags: str) -> dict[str, Summary]:
+    command = [sys.executable, "-m", "tests.verdicts", str(seed)]
     environment = {**os.environ, "XLA_FLAGS": flags}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
@@ -226,7 +220,7 @@ def _in_a_process(how: str, flags: str) -> dict[str, Summary]:
 def main() -> None:
     """Write the record: all that several ways of computing it agree on."""
     if len(sys.argv) == 2:
-        print(json.dumps(_summaries(sys.argv[1])))
+        print(json.dumps(_summaries(int(sys.argv[1]))))
         return
     with ThreadPoolExecutor(runtime.cores()) as pool:
         found = list(pool.map(_in_a_process, *zip(*RUNS, strict=True)))

@@ -21,6 +21,8 @@ import jax
 import numpy as np
 from jax import Array
 
+from theory import memory
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -274,4 +276,7 @@ def _end_with_parent() -> None:
 
 def _timed(work: Callable[[Item], Result], item: Item) -> tuple[Result, float]:
     start = time.perf_counter()
-    return work(item), time.perf_counter() - start
+    result = work(item)
+    seconds = time.perf_counter() - start
+    memory.relieve()
+    return result, seconds

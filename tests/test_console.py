@@ -25,6 +25,14 @@ def test_a_reader_that_leaves_ends_a_command_without_a_word(command):
     assert (done.returncode, done.stderr) == (141, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("flag", ["", "-u"])
+def test_output_without_room_is_told_in_one_line(flag):
+    done = shell(f"$PYTHON {flag} -m sims list > /dev/full")
+    assert done.returncode == 2
+    assert done.stderr == "error: output cannot be written: No space left on device\n"
+
+
 def test_closed_streams_do_not_end_a_command(tmp_path):
     line = f"$PYTHON -m sims run mixup.collapse --scale smoke --only ufm/K=3 --results {tmp_path}"
     done = shell(f"{line} 2>&- <&-")

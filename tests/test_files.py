@@ -92,6 +92,14 @@ def test_a_target_must_be_a_file_in_a_folder_that_is_there(tmp_path, rejects):
     for name in (".", "none/file", "x" * 300, "circle", "stream", "pipe", "\0"):
         with rejects("--json must be a file in a writable folder; got "):
             files.target("--json", tmp_path / name)
+    # The link of an open pipe leads to a name that no file has.
+    ends = os.pipe()
+    (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{ends[1]}")
+    with pytest.raises(ValueError, match="--json must be a file in a writable folder; got"):
+        files.target("--json", tmp_path / "stdout")
+    (tmp_path / "stdout").unlink()
+    for end in ends:
+        os.close(end)
     assert files.target("--json", tmp_path / "file") == tmp_path / "file"
     assert listed(tmp_path) == before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from typing import NoReturn
 
 # What shells report of a program that a closed pipe ended: 128 + SIGPIPE.
 CLOSED_PIPE = 141
+UNWRITABLE = 2
+# Of a write; errors of opening a file name it, and are not of a stream.
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def run(main: Callable[[], int | None]) -> NoReturn:
@@ -16,6 +20,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
     A reader that leaves early, as ``head`` does, ends the command without a word and with status
     141. Where a standard stream is closed, as by ``2>&-``, what is written to it goes nowhere.
+    Output that has no room, as on a full disk, is told in one line, with status 2.
     """
     _open_streams()
     try:
@@ -25,15 +30,25 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             # Here and not at the interpreter's end, where a closed pipe can no longer be caught.
             sys.stdout.flush()
     except BrokenPipeError:
-        # Else the interpreter would flush once more, and say so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(CLOSED_PIPE)
+    except OSError as error:
+        if error.errno not in _OF_WRITING or error.filename is not None:
+            raise
+        _drop_output()
+        print(f"error: output cannot be written: {error.strerror}", file=sys.stderr)
+        sys.exit(UNWRITABLE)
     sys.exit(status)
 
 
 def on_terminal() -> bool:
     """Whether messages go to a terminal, where a bar of progress can be drawn."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _drop_output() -> None:
+    """Else the interpreter would flush once more, and say so."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _open_streams() -> None:

@@ -108,7 +108,8 @@ def target(name: str, path: Path) -> Path:
     """
     try:
         leads_to = path.resolve()
-        fits = leads_to.parent.is_dir() and (leads_to.is_file() or not leads_to.exists())
+        # Of a pipe that is open, such as /dev/stdout, the name at the end of links is none.
+        fits = leads_to.parent.is_dir() and (path.is_file() or not path.exists())
     except (OSError, RuntimeError, ValueError):  # a name that no file can have, a circle of links
         fits = False
     if not fits:

@@ -57,7 +57,7 @@ browser: $(VENV)/.test
 	$(INSTALL) '.[test,browser]'
 	$(BIN)/python -m pytest -q tests/test_report.py
 
-# Every public function with drawn arguments, valid and invalid; takes minutes.
+# Every public function in every way: valid and invalid arguments, and values that must agree; minutes.
 fuzz: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto -m slow tests/test_fuzz.py
 

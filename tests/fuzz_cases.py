@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
-from hypothesis import strategies as st
 
 from tests.fuzz_functions import Parameter, matches, parameters
 from tests.fuzz_table import (
@@ -23,13 +22,15 @@ from tests.fuzz_table import (
 )
 from theory.heavy_ball import TrainTrace
 
+Given = dict[str, Any]
+
 
 @dataclasses.dataclass
 class Case:
     """One call: its arguments, what is special about it, and what must come of it."""
 
     name: str
-    given: dict[str, Any]
+    given: Given
     story: str
     must_raise: bool = False
     finite: bool = True
@@ -57,38 +58,52 @@ def _shape(parameter: Parameter, size: str) -> tuple[int, ...]:
     return tuple(shape)
 
 
-# A call's size, seed, mode, and which of the ways of its mode. What is made of them runs outside of
-# hypothesis, as the checks of annotations draw random numbers of their own.
-RECIPES = st.tuples(
-    st.sampled_from(list(SIZES)),
-    st.integers(0, 2**31 - 1),
-    st.sampled_from(("valid", "form", "extreme", "wrong", "wrong", "wrong")),
-    st.integers(0, 10**6),
-)
+# A way to call a function: the sizes, what is special, and which of the several such ways.
+Way = tuple[str, str, int]
 
 
-def make_case(name: str, recipe: tuple[str, int, str, int]) -> Case:
-    """A call of a function: valid, in another form, with extreme entries, or with a wrong one."""
+def ways(name: str) -> dict[str, list[Way]]:
+    """All ways to call a function, wrong ones and others."""
+    others = [("valid", 0)] + [("form", index) for index in range(len(_forms(name)))]
+    others += [("extreme", index) for index in range(len(EXTREMES))]
+    if not parameters(name):
+        others = others[:1]
+    wrong = []
+    if not matches(name, INNER):
+        known, given = parameters(name), draw(name, "plain", np.random.default_rng(0))
+        number = len(_all_wrong(name, known, given))
+        # Alternately at both sizes, as what is wrong is told before sizes matter.
+        wrong = [(list(SIZES)[index % 2], "wrong", index) for index in range(number)]
+    return {"others": [(size, *way) for size in SIZES for way in others], "wrong": wrong}
+
+
+def draw(name: str, size: str, rng: np.random.Generator) -> Given:
+    """Valid arguments of a function."""
     known = parameters(name)
-    size, seed, mode, way = recipe
     # A set of patches has one size.
     if any(parameter.kind.make in (draw_patches, draw_state) for parameter in known):
         size = "plain"
-    rng = np.random.default_rng(seed)
     given = {}
     for parameter in known:
         value = parameter.kind.make(rng, _shape(parameter, size), SIZES[size])
         if parameter.dtype == "Bool" and parameter.kind.sort == "array":
             value = value.astype(bool)
         given[parameter.name] = value
-    if not known or mode == "valid" or (matches(name, INNER) and mode == "wrong"):
-        return Case(name, {key: _delivered(value) for key, value in given.items()}, "valid")
+    return given
+
+
+def make_case(name: str, way: Way, seed: int) -> Case:
+    """A call of a function: valid, in another form, with extreme entries, or with a wrong one."""
+    size, mode, index = way
+    known, rng = parameters(name), np.random.default_rng(seed)
+    given = draw(name, size, rng)
     if mode == "form":
-        forms = _forms(name)
-        return _in_form(name, given, known, forms[way % len(forms)])
+        return _in_form(name, given, known, _forms(name)[index])
     if mode == "extreme":
-        return _with_extremes(name, given, known, rng, EXTREMES[way % len(EXTREMES)])
-    return _with_wrong(name, given, known, way)
+        return _with_extremes(name, given, known, rng, EXTREMES[index])
+    if mode == "wrong":
+        return _with_wrong(name, given, known, index)
+    return Case(name, {key: _delivered(value) for key, value in given.items()}, "valid")
 
 
 def _forms(name: str) -> tuple[str, ...]:
@@ -101,7 +116,7 @@ def _delivered(value: Any) -> Any:
     return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
 
-def _in_form(name: str, given: dict[str, Any], known: list[Parameter], form: str) -> Case:
+def _in_form(name: str, given: Given, known: list[Parameter], form: str) -> Case:
     dtypes = {"float32": [jnp.float32], "float16": [jnp.float16], "bfloat16": [jnp.bfloat16]}
     choices = dtypes.get(form, [jnp.float64])
     if form == "mixed":
@@ -139,7 +154,7 @@ def _cast(leaf: Any, dtype: Any) -> Any:
 
 def _with_extremes(
     name: str,
-    given: dict[str, Any],
+    given: Given,
     known: list[Parameter],
     rng: np.random.Generator,
     extreme: float,
@@ -155,20 +170,25 @@ def _with_extremes(
     return Case(name, given, story, finite=abs(extreme) < 1)
 
 
-def _with_wrong(name: str, given: dict[str, Any], known: list[Parameter], way: int) -> Case:
-    wrong = [
+def _with_wrong(name: str, given: Given, known: list[Parameter], index: int) -> Case:
+    wrong = _all_wrong(name, known, given)
+    given = {key: _delivered(value) for key, value in given.items()}
+    # Of a record or array of one entry there is less that can be wrong.
+    parameter, story, value, must = wrong[index % len(wrong)]
+    given[parameter.name] = value
+    finite = not any(word in story for word in ("nan", "inf", "outside"))
+    return Case(name, given, f"{parameter.name} {story}", must, finite)
+
+
+def _all_wrong(
+    name: str, known: list[Parameter], given: Given
+) -> list[tuple[Parameter, str, Any, bool]]:
+    return [
         (parameter, story, value, must)
         for parameter in known
         for story, value, must in _wrong(parameter, given[parameter.name])
         if not (must and parameter.kind.sort == "array" and matches(name, ARRAYS_ONLY))
     ]
-    given = {key: _delivered(value) for key, value in given.items()}
-    if not wrong:
-        return Case(name, given, "valid")
-    parameter, story, value, must = wrong[way % len(wrong)]
-    given[parameter.name] = value
-    finite = not any(word in story for word in ("nan", "inf", "outside"))
-    return Case(name, given, f"{parameter.name} {story}", must, finite)
 
 
 def _wrong(parameter: Parameter, value: Any) -> list[tuple[str, Any, bool]]:

@@ -90,7 +90,12 @@ FREE = Kind(lambda rng, shape, sizes: rng.normal(size=shape), "array", free=True
 POSITIVE, SHARES = between(0.2, 2.0), between(0.05, 0.95)
 ASCENDING = arrays(lambda rng, shape, sizes: np.sort(rng.uniform(0.1, 3.0, shape)))
 BITS = arrays(lambda rng, shape, sizes: rng.integers(0, 2, shape))
-SIMPLEX = arrays(lambda rng, shape, sizes: rng.dirichlet(np.ones(shape[-1]), shape[:-1]))
+# Of sums that are exactly 1 in every dtype.
+SIMPLEX = arrays(
+    lambda rng, shape, sizes: (
+        (1 + rng.multinomial(64 - shape[-1], np.full(shape[-1], 1 / shape[-1]), shape[:-1])) / 64
+    )
+)
 
 
 def _labels(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> np.ndarray:
@@ -134,6 +139,11 @@ def _frame(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, in
     k, d = shape
     frame = np.eye(k) - 1 / k
     return np.pad(frame, ((0, 0), (0, max(d - k, 0))))[:, :d]
+
+
+def _patches(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> np.ndarray:
+    """One patch of noise a sample: as many are linearly independent."""
+    return rng.normal(size=shape) * (np.arange(shape[1]) == 0)[None, :, None]
 
 
 def _trace(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
@@ -218,6 +228,7 @@ TABLE: dict[str, Kind] = {
     "theory.dynamics.margin_flow:loss": words("logistic", "exponential"),
     "theory.geometry.direction:norm": words("l2", "linf", "l0"),
     "theory.geometry.direction:k": one_of(None, 1, wrong=(0, 7, 1.5, "1")),
+    "theory.geometry.norms:axis": one_of(-1, wrong=(7, "words")),
     "theory.kernels.cosine_from_products:products": FREE,
     "theory.kernels.cosine_from_products:aug_norm_x": POSITIVE,
     "theory.kernels.cosine_from_products:aug_norm_z": POSITIVE,
@@ -264,6 +275,7 @@ TABLE: dict[str, Kind] = {
     ),
     "theory.mixup.features_laws:lam_y": numbers(0.1, 0.9, many=True),
     "theory.mixup.features_laws:noise_energy": numbers(0.1, 0.9, many=True),
+    "theory.mixup.features_noise.lift:vectors": arrays(_patches),
     "theory.mixup.features_noise:dim": integers(5, 9),
     "theory.mixup.features_runs:schedule": one_of(
         (("standard", 2), ("mixup", 2)), wrong=((("mixup", 1.5),), (("words", 1),), None, 3, "ab")
@@ -275,6 +287,8 @@ TABLE: dict[str, Kind] = {
     "theory.perturbation.orthogonal_data:signs": arrays(lambda rng, shape, sizes: np.ones(shape)),
     "theory.perturbation.orthogonal_data.orthogonal_noise:d": integers(6, 6),
     "theory.perturbation.orthogonal_perturbed:gram_base": GRAM,
+    # Together with the Gram matrix it must be one of real vectors.
+    "theory.perturbation.orthogonal_perturbed:base_dot_dir": between(-0.3, 0.3),
     "theory.perturbation.orthogonal_perturbed.perturbed_multipliers:eps": between(0.05, 0.1),
     "theory.perturbation.orthogonal_agreement:absolute": POSITIVE,
     "theory.perturbation.orthogonal_agreement:unit_normal": arrays(
@@ -306,6 +320,9 @@ TABLE: dict[str, Kind] = {
     "theory.shortcut.availability_data.embed:w": arrays(
         lambda rng, shape, sizes: np.ones(shape) / shape[0] ** 0.5
     ),
+    # More samples than dimensions: else the covariance is singular.
+    "theory.shortcut.availability_data.lda_fit:x": free("p c"),
+    "theory.shortcut.availability_data.lda_fit:y": arrays(_labels, "p"),
     "theory.shortcut.availability_flows:kernel": one_of(deep_kernels.linear_kernel),
     "theory.shortcut.availability_flows.ntk:kind": words("linear", "relu", "tanh"),
     "theory.shortcut.availability_flows:k": GRAM,

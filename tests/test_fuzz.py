@@ -5,36 +5,32 @@ import inspect
 import re
 import zlib
 
+import jax
+import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from tests import fuzz, fuzz_cases, fuzz_functions, fuzz_table
+from tests import fuzz, fuzz_cases, fuzz_functions, fuzz_relations, fuzz_table, fuzz_values
 
 FUZZED = fuzz_functions.fuzzed()
 
 
-def examine(name, examples, record_property):
-    """Call a function so many times, and report all of its defects at once."""
-    outcomes, defects = collections.Counter(), {}
+@pytest.fixture
+def compiled_alone():
+    """A thousand programs of one function go before those of the next are compiled."""
+    yield
+    jax.clear_caches()
 
-    # All defects of a function are wanted, not the smallest example of one. By its own seed each
-    # function is called in other ways, which no change of this file changes.
-    @seed(zlib.crc32(name.encode()))
-    @settings(
-        max_examples=examples,
-        phases=[Phase.generate],
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(fuzz_cases.RECIPES)
-    def call(recipe):
-        case = fuzz_cases.make_case(name, recipe)
+
+def examine(name, ways, record_property):
+    """Call a function in some ways, and report all of its defects at once."""
+    outcomes, defects = collections.Counter(), {}
+    for way in ways:
+        # By its own seed each way has the same numbers whatever else is called.
+        case = fuzz_cases.make_case(name, way, seed=zlib.crc32(f"{name} {way}".encode()))
         try:
             outcomes[fuzz.outcome(case)] += 1
         except fuzz.Defect as defect:
             defects[case.story] = str(defect)
-
-    call()
     record_property("counted calls", dict(outcomes))
     assert not defects, "\n".join(defects.values())
     assert outcomes["result"], f"{name} never gave a result: its entries in TABLE are wrong"
@@ -42,20 +38,53 @@ def examine(name, examples, record_property):
 
 @pytest.mark.parametrize("name", FUZZED)
 def test_valid_and_invalid_arguments(name, record_property):
-    examine(name, 5, record_property)
+    every, rng = fuzz_cases.ways(name), np.random.default_rng(zlib.crc32(name.encode()))
+    few = [
+        ways[index]
+        for ways, number in ((every["others"], 2), (every["wrong"], 3))
+        for index in rng.permutation(len(ways))[:number]
+    ]
+    examine(name, [every["others"][0], *few], record_property)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FUZZED)
-def test_many_valid_and_invalid_arguments(name, record_property):
-    examine(name, 200, record_property)
+def test_every_way_of_valid_and_invalid_arguments(name, record_property, compiled_alone):
+    every = fuzz_cases.ways(name)
+    examine(name, every["others"] + every["wrong"], record_property)
+
+
+@pytest.mark.parametrize("name", [name for name in FUZZED if name not in fuzz_table.EAGER])
+def test_values_of_calls_in_two_ways(name):
+    complaints = [
+        complaint
+        for program in fuzz_values.programs(name, thorough=False)
+        for relation in fuzz_relations.by_turns(name)
+        for complaint in relation.complaints(program)
+    ]
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FUZZED)
+def test_values_of_calls_in_every_two_ways(name, compiled_alone):
+    programs = list(fuzz_values.programs(name, thorough=True))
+    assert programs, f"{name} never gave a result: its entries in TABLE are wrong"
+    complaints = [
+        complaint
+        for program in programs
+        for relation in fuzz_relations.RELATIONS.values()
+        if relation.applies(name)
+        for complaint in relation.complaints(program)
+    ]
+    assert not complaints, "\n".join(complaints)
 
 
 def test_what_is_left_out_is_there_and_what_may_be_is_documented():
     names = list(fuzz_functions.functions())
-    assert all(
-        any(fuzz_functions.matches(name, [key]) for name in names) for key in fuzz_table.EXCLUDED
-    )
+    left_out = [fuzz_table.EXCLUDED, *(one.unless for one in fuzz_relations.RELATIONS.values())]
+    for key in (key for keys in left_out for key in keys):
+        assert any(fuzz_functions.matches(name, [key]) for name in names), key
     raises = {name: words for name, (_, words) in fuzz_table.RAISES.items()}
     for name, words in [*fuzz_table.LIMITS.items(), *raises.items()]:
         function = fuzz_functions.functions()[name]

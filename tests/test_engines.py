@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from theory import catalogue, falsify, jobs, runtime, theorem
+from theory import catalogue, certified, falsify, jobs, runtime, theorem
 
 ROOT = Path(__file__).parent.parent
 CHEAP = "wide.flip_mass"
@@ -131,3 +131,16 @@ def test_what_is_no_key_is_named(rejects):
             theorem.verify(catalogue.THEOREMS[CHEAP], wrong, 1)
     with rejects("key must be one key"):
         theorem.verify(catalogue.THEOREMS[CHEAP], jax.random.split(jax.random.key(0)), 1)
+
+
+def test_numbers_of_instances_in_any_integer(unannotated):
+    """The negative of an unsigned integer is none."""
+    flip = catalogue.THEOREMS[CHEAP]
+    found = theorem.verify(flip, runtime.key(0), np.uint8(64), block=np.uint8(64))
+    assert found == theorem.verify(flip, runtime.key(0), 64)
+
+
+def test_engines_take_a_theorem_and_not_its_name(rejects):
+    for call in (theorem.verify, certified.certify, lambda *args: falsify.falsify(*args[:2])):
+        with rejects(f"theorem must be a Theorem; got '{CHEAP}'"):
+            call(CHEAP, runtime.key(0), 8)

@@ -43,11 +43,12 @@ def certify(
       Counts of the decisions, or None if the theorem has no certified form.
 
     Raises:
-      ValueError: for a number below 1.
+      ValueError: for a number below 1, or what is no theorem.
       ImportError: without python-flint.
     """
-    arguments.integer("num_instances", num_instances)
-    arguments.integer("block", block)
+    arguments.record("theorem", theorem, Theorem)
+    num_instances = arguments.integer("num_instances", num_instances)
+    block = arguments.integer("block", block)
     key = one_key(key)
     statement = CERTIFIED.get(theorem.name)
     if statement is None:

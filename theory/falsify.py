@@ -101,10 +101,12 @@ def falsify(
         the first size, so that something is always tried; False ends the search.
 
     Raises:
-      ValueError: for restarts or rounds out of range, or a free field that is not drawn.
+      ValueError: for restarts or rounds out of range, a free field that is not drawn, or what
+        is no theorem.
     """
-    arguments.integer("restarts", restarts, low=2)
-    arguments.integer("rounds", rounds)
+    arguments.record("theorem", theorem, Theorem)
+    restarts = arguments.integer("restarts", restarts, low=2)
+    rounds = arguments.integer("rounds", rounds)
     key = one_key(key)
     if theorem.failure_rate > 0:
         restarts = max(2, restarts // 8)

@@ -259,10 +259,11 @@ def verify(theorem: Theorem, key: Array, num_instances: int = 1000, *, block: in
       block: instances evaluated together; bounds the memory.
 
     Raises:
-      ValueError: for a number below 1.
+      ValueError: for a number below 1, or what is no theorem.
     """
-    arguments.integer("num_instances", num_instances)
-    arguments.integer("block", block)
+    arguments.record("theorem", theorem, Theorem)
+    num_instances = arguments.integer("num_instances", num_instances)
+    block = arguments.integer("block", block)
     key = one_key(key)
     key_main, key_controls = jax.random.split(key)
     per_size = -(-num_instances // len(theorem.sizes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 # The folder of files of images.
@@ -31,23 +32,24 @@ class Use:
     folder: Path | None
 
 
-_recording: list[list[Use]] = []
+# Of each thread its own: several load the data of different studies at once.
+_recording: ContextVar[tuple[list[Use], ...]] = ContextVar("recording", default=())
 
 
 @contextlib.contextmanager
 def recorded() -> Iterator[list[Use]]:
-    """The sets of images that are loaded meanwhile."""
+    """The sets of images that this thread loads meanwhile."""
     uses: list[Use] = []
-    _recording.append(uses)
+    before = _recording.set((*_recording.get(), uses))
     try:
         yield uses
     finally:
-        _recording.remove(uses)
+        _recording.reset(before)
 
 
 def record(name: str, folder: Path | None) -> None:
     """Tell those who are recording that a set of images is loaded."""
-    for uses in _recording:
+    for uses in _recording.get():
         uses.append(Use(name, folder))
 
 

@@ -117,7 +117,7 @@ def four_point(kernel: Kernel, alpha: Pair, rho_s: ArrayLike, rho_c: ArrayLike) 
         lam=lam,
         m=m,
         modes=modes,
-        t_switch=jnp.full_like(k0, jnp.nan),
+        t_switch=jnp.zeros_like(k0),
     )
     t_switch = jnp.where(kappa > threshold, _switch(found), jnp.nan)
     return dataclasses.replace(found, t_switch=t_switch)

@@ -118,7 +118,10 @@ def short_floats(program: Program) -> Iterator[str]:
 
 
 @relation(
-    {"theory.dynamics.decompose": "an eigenvector has either sign"},
+    {
+        "theory.dynamics.decompose": "an eigenvector has either sign",
+        "theory.mixup.features_noise.lift": "its Gram matrix has the square of the condition",
+    },
     cheap=True,
 )
 def precision(program: Program) -> Iterator[str]:
@@ -154,14 +157,17 @@ LARGE = {np.float32: (34, -34, 66, -66, 100, -100), np.float64: (200, -200, 664,
 
 # What is a step function of its inputs looks homogeneous between two steps.
 GATES = "gates switch somewhere, and nothing changes in between"
+SOLVER = "of very different sizes the solver needs more steps than it may take"
 GRAM = "steps may be taken in the Gram matrix, which holds squares of the inputs"
 
 
 @relation(
     {
         "theory.descent.*": f"{GATES}; {GRAM}",
+        "theory.dynamics.margin_flow": SOLVER,
         "theory.kernels.gate_kernel_mc": GATES,
         "theory.perturbation.orthogonal_flow.normalized_flow": "outputs go with the square of a",
+        "theory.perturbation.wide.even_odd_split": "the odd part is what two even ones differ by",
     },
     cheap=True,
 )
@@ -242,6 +248,7 @@ def _apart_in_range(got: Result, want: Result, change: Result) -> str | None:
     {
         "theory.descent.*": GRAM,
         "theory.dynamics.decompose": "an eigenvector has either sign",
+        "theory.dynamics.margin_flow": SOLVER,
         "theory.mixup.calibration_pairs.nn_logits": "of a point far away all are equally near",
         "theory.mixup.features_noise.lift": "what cancels is of the size of the filters",
         "theory.perturbation.orthogonal_flow.normalized_flow": "outputs go with the square of a",

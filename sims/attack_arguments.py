@@ -1,4 +1,4 @@
-"""What attacks are given: checks of it, and bounds and radii as rows."""
+"""Checks of the arguments of attacks, and bounds and radii as rows."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def signed(rows: Array, clean: Array, gradient: Array, eps: Array) -> Array:
 
 
 def one_more(rows: Array, clean: Array, gradient: Array) -> Array:
-    """One coordinate more, and a step on all that have changed."""
+    """Move all changed coordinates and the unchanged one of largest gradient."""
     changed = rows != clean
     joining = jnp.argmax(jnp.where(changed, 0, jnp.abs(gradient)), axis=1)
     moving = changed | jax.nn.one_hot(joining, rows.shape[1], dtype=bool)
@@ -49,7 +49,7 @@ def one_more(rows: Array, clean: Array, gradient: Array) -> Array:
 
 
 def leaving(rows: Array, gradient: Array, low: Array, high: Array) -> Array:
-    """Coordinates at a bound of the box which a step along -gradient would lead out of it."""
+    """Mark coordinates at a bound that a step would lead out of the box."""
     return ((rows <= low) & (gradient > 0)) | ((rows >= high) & (gradient < 0))
 
 

@@ -1,4 +1,4 @@
-"""A digest of the code that computes a cell, by which a stored cell is known to be stale.
+"""Digest of the code that computes a cell, to find stale results.
 
 From ``Study.simulate``, ``inputs`` and ``coords`` every function, class and constant of the project
 that they refer to is walked. Of functions and classes the syntax tree counts, without docstrings,
@@ -98,7 +98,7 @@ _told: dict[int, tuple[Any, list[Token]]] = {}
 
 
 def _tokens(owner: Any) -> list[Token]:
-    """What a function, class or module of the project says."""
+    """List the words that make up a function, class or module."""
     if id(owner) not in _told:
         if isinstance(owner, types.FunctionType):
             tokens = _of_function(owner)
@@ -257,7 +257,7 @@ def _object(value: Any, inner: Callable[[Any], Iterator[Token]]) -> Iterator[Tok
 
 
 def _innermost(value: Any) -> Any:
-    """What is wrapped by decorators of libraries, and by theirs."""
+    """Unwrap what decorators of libraries have wrapped."""
     seen: set[int] = set()
     while id(value) not in seen and not sources.is_project_code(value):
         seen.add(id(value))

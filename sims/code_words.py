@@ -45,7 +45,7 @@ class Words:
         closure: Mapping[str, Any],
         describe: Callable[[Any, Mapping[str, Any], str], Iterable[Token]],
     ):
-        """Of trees of a module.
+        """Collect words from the syntax trees of a module.
 
         Args:
           names: what the module's names stand for.

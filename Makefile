@@ -55,16 +55,16 @@ test-all: $(VENV)/.test
 # The report in a headless browser: Chromium must be installed.
 browser: $(VENV)/.test
 	$(INSTALL) '.[test,browser]'
-	$(BIN)/python -m pytest -q tests/test_report.py
+	$(BIN)/python -m pytest -q tests/figures/test_report.py
 
 # Every public function in every way: valid and invalid arguments, and values that must agree; minutes.
 fuzz: $(VENV)/.test
-	$(BIN)/python -m pytest -n auto -m slow tests/test_fuzz.py
+	$(BIN)/python -m pytest -n auto -m slow tests/robustness/fuzz/test_fuzz.py
 
 # Whether changes of the code of theory are noticed by verification and tests; about an hour.
 mutants: $(VENV)/.dev
 	mkdir -p $(RESULTS)
-	$(BIN)/python -m tests.mutation --json $(RESULTS)/mutants.json
+	$(BIN)/python -m tests.robustness.mutation --json $(RESULTS)/mutants.json
 
 # Kills, full disks, damaged files and other faults; takes most of half an hour.
 torture: $(VENV)/.test

@@ -1,5 +1,5 @@
 """Figures: stored results to matplotlib figures and one report page; nothing is simulated here."""
 
-from figures.drawing import draw_all
+from twolayer.figures.engine.render import draw_all
 
 __all__ = ["draw_all"]

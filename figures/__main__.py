@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from figures import catalogue, drawing
-from theory import console, files, stopping
+from twolayer.figures.engine import registry, render
+from twolayer.host import console, atomic_io, signals
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "instead, of all stems, what the paper states, as LaTeX macros and tables.",
     )
     parser.add_argument(
-        "stems", nargs="*", metavar="STEM", help=f"of {', '.join(catalogue.STEMS)}; default: all"
+        "stems", nargs="*", metavar="STEM", help=f"of {', '.join(registry.STEMS)}; default: all"
     )
     parser.add_argument(
         "--scale", default="default", help="smoke, default or paper (default: %(default)s)"
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--results", type=Path, default=Path("results"), help="root folder of the results"
     )
     parser.add_argument(
-        "--out", type=Path, default=drawing.FOLDER, help="folder of the figures (%(default)s)"
+        "--out", type=Path, default=render.FOLDER, help="folder of the figures (%(default)s)"
     )
     parser.add_argument(
         "--seeds",
@@ -44,42 +44,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if further:
         parser.error(
             f"unrecognized arguments: {' '.join(further)}. Figures show the settings of a scale; "
-            "what a run with others has stored is read in Python by sims.experiment.load(stem, "
+            "what a run with others has stored is read in Python by twolayer.sims.engine.experiment.load(stem, "
             "scale, folder, overrides=...)."
         )
-    from theory import runtime
+    from twolayer.host import jax_setup
 
-    runtime.warn_in_lines()
-    with stopping.stopping(lambda: "files are whole; the same command goes on"):
+    jax_setup.warn_in_lines()
+    with signals.stopping(lambda: "files are whole; the same command goes on"):
         try:
             _numbers(given) if given.stems[:1] == ["numbers"] else _draw(given)
         except ValueError as error:
             parser.error(str(error))
-        except files.NotWritten as error:
+        except atomic_io.NotWritten as error:
             parser.exit(1, f"stopped: {error} Files are whole; the same command goes on\n")
 
 
 def _draw(given: argparse.Namespace) -> None:
     with_report = given.stems[:1] == ["report"]
-    drawn = drawing.draw_all(
+    drawn = render.draw_all(
         given.stems[with_report:], given.scale, given.results, given.out, given.seeds
     )
-    print(drawing.table(drawn))
+    print(render.table(drawn))
     if with_report:
-        from figures import report
+        from twolayer.figures.report import build
 
-        page = report.write(drawn, given.results, given.out)
-        print(f"\n{report.summary(drawn)}\nreport in {page}")
+        page = build.write(drawn, given.results, given.out)
+        print(f"\n{build.summary(drawn)}\nreport in {page}")
 
 
 def _numbers(given: argparse.Namespace) -> None:
-    from figures import numbers
-    from sims import experiment
+    from twolayer.figures.latex import macros
+    from twolayer.sims.engine import experiment
 
     if given.stems[1:]:
         raise ValueError(f"numbers is about all stems; got {', '.join(given.stems[1:])}.")
-    stems = [experiment.load(stem, given.scale, given.results) for stem in catalogue.STEMS]
-    written = numbers.write(stems, given.results, given.out)
+    stems = [experiment.load(stem, given.scale, given.results) for stem in registry.STEMS]
+    written = macros.write(stems, given.results, given.out)
     for line in written.missing:
         print(f"left out: {line}")
     print(f"{written.macros} numbers in {written.path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sims.experiment import Claim
+from twolayer.sims.engine.claims import Claim
 
 WORDS = ("held", "not held", "context")
 

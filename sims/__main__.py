@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from sims import catalogue, check_system, running
-from sims.options import FOLDER, Options
-from theory import console
+from twolayer.sims.engine import registry, running
+from twolayer.sims import check_system
+from twolayer.sims.engine.options import FOLDER, Options
+from twolayer.host import console
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="compute the missing cells of a stem",
         description=f"{Options.__doc__} Options: python -m sims run STEM --help.",
     )
-    run.add_argument("stem", metavar="STEM", help=f"{', '.join(catalogue.STEMS)}, or all")
+    run.add_argument("stem", metavar="STEM", help=f"{', '.join(registry.STEMS)}, or all")
     rest = run.add_argument("options", nargs=argparse.REMAINDER, help="see STEM --help")
     rest.required = False
     plan = commands.add_parser(
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description="What python -m sims run STEM would need, with the same options. The machine's "
         "speed is measured; of the cells nothing is computed, and nothing is written.",
     )
-    plan.add_argument("stem", metavar="STEM", help=", ".join(catalogue.STEMS))
+    plan.add_argument("stem", metavar="STEM", help=", ".join(registry.STEMS))
     plan.add_argument("options", nargs=argparse.REMAINDER, help="those of run; see STEM --help")
     submit = commands.add_parser(
         "submit",
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "goes into sbatch's own variables, such as SBATCH_PARTITION and SBATCH_ACCOUNT.",
         allow_abbrev=False,
     )
-    submit.add_argument("stem", metavar="STEM", help=", ".join(catalogue.STEMS))
+    submit.add_argument("stem", metavar="STEM", help=", ".join(registry.STEMS))
     submit.add_argument(
         "--cluster", choices=("slurm", "local"), required=True, help="local: on this machine"
     )
@@ -67,27 +68,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with running.wrong_input():
         check_system()
     if given.command == "run":
-        running.run(list(catalogue.STEMS) if given.stem == "all" else [given.stem], given.options)
+        running.run(list(registry.STEMS) if given.stem == "all" else [given.stem], given.options)
     elif given.command == "plan":
         running.forecast(given.stem, given.options)
     elif given.command == "submit":
         running.submit(given, further)
     else:
-        _status([given.stem] if given.stem else list(catalogue.STEMS), given.results)
+        _status([given.stem] if given.stem else list(registry.STEMS), given.results)
 
 
 def _list() -> None:
-    width = max(map(len, catalogue.STEMS))
-    for stem in catalogue.STEMS:
-        print(f"{stem:{width}}  {catalogue.get(stem).title}")
+    width = max(map(len, registry.STEMS))
+    for stem in registry.STEMS:
+        print(f"{stem:{width}}  {registry.get(stem).title}")
 
 
 def _status(stems: Sequence[str], folder: Path) -> None:
     with running.wrong_input():
-        from sims.status import status
-        from theory import runtime
+        from twolayer.sims.engine.status import status
+        from twolayer.host import jax_setup
 
-        runtime.warn_in_lines()
+        jax_setup.warn_in_lines()
         found = {stem: status(stem, folder) for stem in stems}
     width = max(map(len, ["stem", *stems]))
     print(f"{'stem':{width}}  scale     done  total")

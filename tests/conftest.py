@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-from theory import memory, runtime
+from twolayer.host import program_memory, jax_setup
 
 install_import_hook("theory", "beartype.beartype")
 
 # A notebook's, which may not be installed here.
 os.environ.pop("MPLBACKEND", None)
-runtime.single_threaded()
-runtime.configure()
+jax_setup.single_threaded()
+jax_setup.configure()
 
 import jax  # noqa: E402
 
@@ -58,14 +58,14 @@ def pytest_terminal_summary(terminalreporter):
 def programs_of_one_module():
     """Compiled programs go when their module is done."""
     yield
-    memory.forget_programs()
+    program_memory.forget_programs()
 
 
 @pytest.fixture(autouse=True)
 def programs_within_memory():
     """Compiled programs go when they take too much memory."""
     yield
-    memory.relieve()
+    program_memory.relieve()
 
 
 @contextlib.contextmanager

@@ -59,9 +59,9 @@ def test_imports_point_down_and_stay_in_their_wing(path):
 @pytest.mark.parametrize(
     "path, source, words",
     [
-        ("theory/kernels.py", "from sims import data", "upwards: sims.data"),
-        ("theory/kernels.py", "def f():\n    import figures.style", "upwards: figures.style"),
-        ("sims/data.py", "import theory, figures", "upwards: figures"),
+        ("theory/kernels/shallow.py", "from sims import data", "upwards: twolayer.sims.components.data"),
+        ("theory/kernels/shallow.py", "def f():\n    import twolayer.figures.engine.style", "upwards: twolayer.figures.engine.style"),
+        ("sims/components/data.py", "import theory, figures", "upwards: figures"),
         ("theory/x.py", "from matplotlib.figure import Figure", "for figures alone"),
         ("theory/x.py", "import optax", "for sims alone"),
         ("figures/x.py", "import optax", "for sims alone"),
@@ -75,18 +75,18 @@ def test_the_rules_notice(path, source, words):
 
 def test_the_rules_notice_another_wing(monkeypatch):
     monkeypatch.setitem(globals(), "WINGS", ["mixup", "perturbation"])
-    path = Path("theory/mixup/features.py")
+    path = Path("theory/mixup/features/dynamics.py")
     for source in (
-        "from theory.perturbation import wide",
-        "import theory.perturbation.wide",
+        "from twolayer.theory.perturbation import wide",
+        "import twolayer.theory.perturbation.wide.surrogate",
         "from theory import perturbation",
         "from ..perturbation import wide",
         "from .. import perturbation",
     ):
         (complaint,) = complaints(path, source)
         assert "another wing" in complaint
-    assert not complaints(path, "from theory.mixup import collapse\nfrom theory import kernels")
-    assert not complaints(Path("theory/catalogue.py"), "from theory.perturbation import wide")
+    assert not complaints(path, "from twolayer.theory.mixup import collapse\nfrom theory import kernels")
+    assert not complaints(Path("theory/verification/registry.py"), "from twolayer.theory.perturbation import wide")
 
 
 def test_every_floor_and_wing_is_there():

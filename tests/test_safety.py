@@ -9,8 +9,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from figures import tex
-from sims import catalogue, data, runner, storage
+from twolayer.figures.latex import format
+from twolayer.sims.engine import registry, plan, storage
+from twolayer.sims.components import data
 from tests.test_architecture import FILES, ROOT, imported
 
 UNPICKLING = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"}
@@ -66,19 +67,19 @@ def test_names_that_lead_elsewhere_are_rejected(tmp_path, monkeypatch, rejects, 
     with rejects("name of images must be of letters, digits"):
         data.load_images(name)
     with rejects("stem must be one of "):
-        runner.plan(name, "smoke", tmp_path / "results")
+        plan.plan(name, "smoke", tmp_path / "results")
     with rejects("only must be one of "):
-        runner.plan("perturbation.wide", "smoke", tmp_path / "results", only=[name])
+        plan.plan("perturbation.wide", "smoke", tmp_path / "results", only=[name])
     assert not (tmp_path / "results").exists()
 
 
 def test_a_sweep_does_not_write_through_a_link(tmp_path, rejects):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "results").mkdir()
-    stem = next(iter(catalogue.STEMS))
+    stem = next(iter(registry.STEMS))
     (tmp_path / "results" / stem).symlink_to(tmp_path / "elsewhere")
     with rejects(f"results folder {tmp_path / 'results' / stem} must not be a link"):
-        runner.plan(stem, "smoke", tmp_path / "results")
+        plan.plan(stem, "smoke", tmp_path / "results")
     assert not any((tmp_path / "elsewhere").iterdir())
 
 
@@ -102,7 +103,7 @@ HOSTILE = r"\write18{touch written} \input{/etc/passwd} ^^5cinput{/etc/passwd} $
 
 
 def test_words_become_no_commands_of_latex(tmp_path):
-    told = tex.text(HOSTILE)
+    told = format.text(HOSTILE)
     assert r"\write" not in told and r"\input" not in told and "^^" not in told
     if shutil.which("pdflatex") is None:
         pytest.skip("LaTeX is not installed: what it prints is not looked at")

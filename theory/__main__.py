@@ -53,14 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
         )
     options = parser.parse_args(arguments)
 
-    from theory import catalogue, files, stopping
+    from twolayer.theory.verification import registry
+    from twolayer.host import atomic_io as files, signals
 
     try:
-        theorems = catalogue.select(options.names)
+        theorems = registry.select(options.names)
         if options.command == "list":
             return _list(theorems)
         left = f"counterexamples found so far are in {options.save or FOLDER}"
-        with stopping.stopping(lambda: left):
+        with signals.stopping(lambda: left):
             return (_verify if options.command == "verify" else _falsify)(theorems, options)
     except (ValueError, ImportError) as error:
         print(f"python -m theory: {error}", file=sys.stderr)
@@ -77,12 +78,14 @@ def _list(theorems: list[Any]) -> int:
 
 
 def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
-    from theory import arguments, balls, jobs, runtime
+    from twolayer.theory import validation as arguments
+    from twolayer.theory.verification import intervals, worker as jobs
+    from twolayer.host import jax_setup as runtime
 
     arguments.integer("--instances", options.instances)
     _check(options)
     if options.certified:
-        balls.pi()  # says so now if the optional package is missing
+        intervals.pi()  # says so now if the optional package is missing
     runtime.single_threaded()
     runtime.configure()
     width = max(len(theorem.name) for theorem in theorems)
@@ -146,11 +149,11 @@ def _verify(theorems: list[Any], options: argparse.Namespace) -> int:
 
 def _certify(theorem: Any, options: argparse.Namespace) -> dict[str, int] | None:
     """Numbers of instances by decision; None without a certified form."""
-    from theory import jobs
-    from theory.balls import Decision
-    from theory.certified import certify
+    from twolayer.theory.verification import worker
+    from twolayer.theory.verification.intervals import Decision
+    from twolayer.theory.verification.certify import certify
 
-    decisions = certify(theorem, jobs.key(theorem.name, options.seed), options.instances)
+    decisions = certify(theorem, worker.key(theorem.name, options.seed), options.instances)
     return None if decisions is None else {word.value: decisions[word] for word in Decision}
 
 
@@ -161,7 +164,9 @@ def _counts(decided: dict[str, int] | None) -> str:
 
 
 def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
-    from theory import arguments, jobs, runtime
+    from twolayer.theory import validation as arguments
+    from twolayer.theory.verification import worker as jobs
+    from twolayer.host import jax_setup as runtime
 
     arguments.number("--budget", options.budget, low=0.0)
     _check(options)
@@ -213,21 +218,22 @@ def _falsify(theorems: list[Any], options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from theory import arguments, files
+    from twolayer.theory import validation
+    from twolayer.host import atomic_io
 
-    arguments.integer("--seed", options.seed, low=0, high=2**63 - 1)
+    validation.integer("--seed", options.seed, low=0, high=2**63 - 1)
     if options.save is not None:
-        files.prepare("--save folder", options.save)
+        atomic_io.prepare("--save folder", options.save)
     if options.json is not None:
-        options.json = files.target("--json", options.json)
+        options.json = atomic_io.target("--json", options.json)
 
 
 def _write(target: Path | None, rows: list[dict[str, Any]]) -> None:
     """Store rows, each with the digest of the code that it was computed by, and of itself."""
     if target is not None:
-        from theory import files, runtime
+        from twolayer.host import atomic_io as files, jax_setup
 
-        code = runtime.source_digest("theory")
+        code = jax_setup.source_digest("theory")
         content = [files.signed({**row, "code": code}) for row in rows]
         files.write(target, (json.dumps(content, indent=1) + "\n").encode())
 
@@ -238,7 +244,7 @@ def _save(
     """Store a counterexample with the seed that led to it, and say where; None if there is none."""
     import numpy as np
 
-    from theory import files
+    from twolayer.host import atomic_io as files
 
     if not arrays:
         return None
@@ -269,6 +275,6 @@ def _finite(value: float) -> float | None:
 
 
 if __name__ == "__main__":
-    from theory import console
+    from twolayer.host import console
 
     console.run(main)

@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from theory import arguments
+from twolayer.theory import validation
 
 
 def norms(v: Float[Array, "..."], axis: int | tuple[int, ...] = -1) -> Float[Array, "..."]:
@@ -21,7 +21,7 @@ def norms(v: Float[Array, "..."], axis: int | tuple[int, ...] = -1) -> Float[Arr
     Returns:
       The norms, of the shape without these axes; infinite entries give infinity.
     """
-    v = arguments.real("v", v)
+    v = validation.real("v", v)
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=axis, keepdims=True))
     size = jnp.where((largest > 0) & (largest < jnp.inf), largest, 1)
     return jnp.squeeze(size, axis) * jnp.linalg.norm(v / size, axis=axis)
@@ -42,9 +42,9 @@ def unit_rows(v: Float[Array, "n d"], *, zero: str = "error") -> Float[Array, "n
     Raises:
       ValueError: for a zero row with ``zero="error"`` (outside ``jit``).
     """
-    v = arguments.matrix("v", v)
-    arguments.choice("zero", zero, ("error", "keep"))
-    if zero == "error" and not arguments.holds(lambda known: jnp.any(known != 0, axis=1), v):
+    v = validation.matrix("v", v)
+    validation.choice("zero", zero, ("error", "keep"))
+    if zero == "error" and not validation.holds(lambda known: jnp.any(known != 0, axis=1), v):
         row = int(np.argmin(np.any(np.asarray(v) != 0, axis=1)))
         raise ValueError(f"v must have no zero row, which has no direction; row {row} is zero.")
     largest = jnp.max(jnp.abs(v), axis=1, keepdims=True)
@@ -61,8 +61,8 @@ def row_cosines(u: Float[Array, "n d"], v: Float[Array, "n d"]) -> Float[Array, 
     Raises:
       ValueError: for shapes that differ, or a zero row (outside ``jit``, where it gives NaN).
     """
-    u = arguments.matrix("u", u)
-    v = arguments.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
+    u = validation.matrix("u", u)
+    v = validation.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
     return jnp.clip(jnp.sum(unit_rows(u) * unit_rows(v), axis=1), -1.0, 1.0)
 
 
@@ -72,8 +72,8 @@ def row_sines(u: Float[Array, "n d"], v: Float[Array, "n d"]) -> Float[Array, " 
     The length of the component of :math:`u/|u|` perpendicular to v; the square root of
     ``1 - cosine**2`` would lose half the digits (error 2e-8 in float64).
     """
-    u = arguments.matrix("u", u)
-    v = arguments.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
+    u = validation.matrix("u", u)
+    v = validation.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
     unit_u, unit_v = unit_rows(u), unit_rows(v)
     along = jnp.sum(unit_u * unit_v, axis=1, keepdims=True)
     return jnp.linalg.norm(unit_u - along * unit_v, axis=1)
@@ -88,8 +88,8 @@ def row_angles(u: Float[Array, "n d"], v: Float[Array, "n d"]) -> Float[Array, "
     Raises:
       ValueError: for shapes that differ, or a zero row (outside ``jit``, where it gives NaN).
     """
-    u = arguments.matrix("u", u)
-    v = arguments.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
+    u = validation.matrix("u", u)
+    v = validation.matrix("v", v, rows=u.shape[0], columns=u.shape[1])
     unit_u, unit_v = unit_rows(u), unit_rows(v)
     apart = jnp.linalg.norm(unit_u - unit_v, axis=1)
     return 2 * jnp.arctan2(apart, jnp.linalg.norm(unit_u + unit_v, axis=1))
@@ -122,16 +122,16 @@ def direction(normal: Float[Array, " d"], norm: str, k: int | None = None) -> Fl
       ValueError: for another norm, k missing under ``l0`` or given elsewhere, k outside 1 to d, or
         (outside ``jit``) a zero normal.
     """
-    normal = arguments.vector("normal", normal)
-    arguments.choice("norm", norm, ("l2", "linf", "l0"))
+    normal = validation.vector("normal", normal)
+    validation.choice("norm", norm, ("l2", "linf", "l0"))
     if (k is not None) != (norm == "l0"):
         raise ValueError(f"k must be given for norm l0 and only there; got {k} with {norm}.")
-    if not arguments.holds(lambda known: jnp.any(known != 0), normal):
+    if not validation.holds(lambda known: jnp.any(known != 0), normal):
         raise ValueError("normal must not be zero, which has no direction.")
     if norm == "linf":
         return jnp.sign(normal)
     if k is not None:
-        if arguments.integer("k", k) > normal.shape[0]:
+        if validation.integer("k", k) > normal.shape[0]:
             raise ValueError(f"k must be at most {normal.shape[0]}, the dimension; got {k}.")
         _, largest = jax.lax.top_k(jnp.abs(normal), k)
         normal = jnp.zeros_like(normal).at[largest].set(normal[largest])
@@ -144,8 +144,8 @@ def direction_gain(normal: Float[Array, " d"], direction: Float[Array, " d"]) ->
     :math:`\langle D, w\rangle`, in units of ``|normal|``; the dual norm of the normal where D is
     its :func:`direction`.
     """
-    normal = arguments.vector("normal", normal)
-    return normal @ arguments.vector("direction", direction, length=normal.shape[0])
+    normal = validation.vector("normal", normal)
+    return normal @ validation.vector("direction", direction, length=normal.shape[0])
 
 
 def plane_axes(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "2 d"]:
@@ -154,14 +154,14 @@ def plane_axes(x: Float[Array, "n d"], y: Float[Array, " n"]) -> Float[Array, "2
     Raises:
       ValueError: if a class is empty or its mean is zero (outside ``jit``).
     """
-    x = arguments.matrix("x", x)
-    y = arguments.labels("y", y, length=x.shape[0])
+    x = validation.matrix("x", x)
+    y = validation.labels("y", y, length=x.shape[0])
     for label in (1, -1):
-        if not arguments.holds(lambda known, label=label: jnp.any(known == label), y):
+        if not validation.holds(lambda known, label=label: jnp.any(known == label), y):
             raise ValueError(f"y must hold both classes; {label:+d} is missing.")
     y = y.astype(x.dtype)
     sums = jnp.stack([(1 + y) @ x, (1 - y) @ x]) / 2
-    if not arguments.holds(lambda known: jnp.any(known != 0, axis=1), sums):
+    if not validation.holds(lambda known: jnp.any(known != 0, axis=1), sums):
         row = int(np.argmin(np.any(np.asarray(sums) != 0, axis=1)))
         raise ValueError(f"x must have class means that are not zero; row {row} is zero.")
     return unit_rows(sums)
@@ -176,17 +176,17 @@ def plane_grid(limits: tuple[float, float], resolution: int) -> Float[Array, " r
     """
     if np.shape(limits) != (2,):
         raise ValueError(f"limits must be (low, high); got {limits!r:.80}.")
-    low, high = (arguments.number("limits", value) for value in limits)
+    low, high = (validation.number("limits", value) for value in limits)
     if not low < high:
         raise ValueError(f"limits must be (low, high) with low < high; got {limits}.")
-    return jnp.linspace(low, high, arguments.integer("resolution", resolution, low=2))
+    return jnp.linspace(low, high, validation.integer("resolution", resolution, low=2))
 
 
 def plane_points(
     axes: Float[Array, "2 d"], first: Float[Array, " p"], second: Float[Array, " p"]
 ) -> Float[Array, "p d"]:
     """Points ``first[k] axes[0] + second[k] axes[1]``."""
-    axes = arguments.matrix("axes", axes, rows=2)
-    first = arguments.vector("first", first)
-    second = arguments.vector("second", second, length=first.shape[0])
+    axes = validation.matrix("axes", axes, rows=2)
+    first = validation.vector("first", first)
+    second = validation.vector("second", second, length=first.shape[0])
     return jnp.stack([first, second]).T @ axes

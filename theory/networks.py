@@ -3,7 +3,7 @@ r"""The two-layer network as a pytree: initialise, evaluate, differentiate, empi
 .. math:: f(x) = \sum_{i \le m} a_i\, \phi(w_i^T x + b_i)
 
 w and b are trained, a is frozen. Wherever a slope ``gamma`` of the leaky ReLU is asked for, an
-:class:`theory.activations.Activation` may be given instead.
+:class:`twolayer.theory.kernels.activations.Activation` may be given instead.
 
 A network in short floats (float16, bfloat16) is computed in float32. What it hands on (outputs,
 gradients, pre-activations) is rounded to its dtype at the end if the inputs came in it too; the
@@ -18,8 +18,9 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float, Key
 
-from theory import activations, arguments
-from theory.activations import ActivationLike
+from twolayer.theory.kernels import activations
+from twolayer.theory import validation
+from twolayer.theory.kernels.activations import ActivationLike
 
 
 @struct.dataclass
@@ -50,10 +51,10 @@ def init_two_layer(
 
     Source: [code] of "Wide Two-Layer Networks can Learn from Adversarial Perturbations".
     """
-    key = arguments.key("key", key)
-    d, m = arguments.integer("d", d), arguments.integer("m", m)
+    key = validation.key("key", key)
+    d, m = validation.integer("d", d), validation.integer("m", m)
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
-    normal = jax.random.normal(key, (m, d + 2), arguments.long(jnp.zeros((), dtype)).dtype)
+    normal = jax.random.normal(key, (m, d + 2), validation.long(jnp.zeros((), dtype)).dtype)
     p = TwoLayer(w=normal[:, :d] * d**-0.5, b=normal[:, d], a=normal[:, d + 1] * m**-0.5)
     return jax.tree.map(lambda leaf: leaf.astype(dtype), p)
 
@@ -65,23 +66,23 @@ def checked(name: str, p: TwoLayer, *, m: int | None = None, d: int | None = Non
       ValueError: for what is no network, or has weights of other shapes.
     """
     width, dim = m or "m", d or "d"
-    return arguments.record(name, p, TwoLayer, w=f"{width} {dim}", b=f"{width}", a=f"{width}")
+    return validation.record(name, p, TwoLayer, w=f"{width} {dim}", b=f"{width}", a=f"{width}")
 
 
 def preactivations(p: TwoLayer, x: Float[Array, "n d"]) -> Float[Array, "m n"]:
     """``w_i . x_n + b_i``, neurons first: later products then need no transpose."""
-    return arguments.rounded(_read(p, x)[1], p, x)
+    return validation.rounded(_read(p, x)[1], p, x)
 
 
 def gates(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, "m n"]:
     r"""Derivatives :math:`\phi'(w_i^T x_n + b_i)` of every unit at every input."""
-    return arguments.rounded(activations.resolve(gamma).derivative(_read(p, x)[1]), p, x)
+    return validation.rounded(activations.resolve(gamma).derivative(_read(p, x)[1]), p, x)
 
 
 def forward(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, " n"]:
     """Outputs f(x_n), shape ``(n,)``."""
     long, pre = _read(p, x)
-    return arguments.rounded(long.a @ activations.resolve(gamma).value(pre), p, x)
+    return validation.rounded(long.a @ activations.resolve(gamma).value(pre), p, x)
 
 
 def input_gradient(
@@ -90,7 +91,7 @@ def input_gradient(
     r"""Gradients :math:`\nabla f(x_n) = \sum_i a_i \phi'(w_i^T x_n + b_i) w_i`, one a row."""
     long, pre = _read(p, x)
     gate = activations.resolve(gamma).derivative(pre)
-    return arguments.rounded((long.a[:, None] * gate).T @ long.w, p, x)
+    return validation.rounded((long.a[:, None] * gate).T @ long.w, p, x)
 
 
 def empirical_gate_kernel(
@@ -98,11 +99,11 @@ def empirical_gate_kernel(
 ) -> Float[Array, "n k"]:
     r"""Finite-width gate kernel :math:`\Phi_m(x, z) = \sum_i a_i^2 \phi'(p_i(x)) \phi'(p_i(z))`.
 
-    Its mean over initialisations is :func:`theory.kernels.gate_kernel`; one pair deviates by the
+    Its mean over initialisations is :func:`twolayer.theory.kernels.shallow.gate_kernel`; one pair deviates by the
     radius of Theorem W. Shape ``(n, k)``; memory ``m (n + k)``.
     """
     p = checked("p", p)
-    x, z = arguments.pair(x, z)
+    x, z = validation.pair(x, z)
     return (p.a[:, None] ** 2 * gates(p, x, gamma)).T @ gates(p, z, gamma)
 
 
@@ -117,12 +118,12 @@ def empirical_lazy_kernel(
 
     The ``+1`` is the trained bias; ``bias=False`` leaves it out.
     """
-    x, z = arguments.pair(x, z)
+    x, z = validation.pair(x, z)
     return empirical_gate_kernel(p, x, z, gamma) * (x @ z.T + float(bias))
 
 
 def _read(p: TwoLayer, x: Array) -> tuple[TwoLayer, Array]:
     """The network and its pre-activations, in float32 at least."""
     p = checked("p", p)
-    x = arguments.matrix("x", x, columns=p.w.shape[1])
+    x = validation.matrix("x", x, columns=p.w.shape[1])
     return p, p.w @ x.T + p.b[:, None]

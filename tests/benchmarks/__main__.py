@@ -8,22 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import (
-    availability,
-    availability_grid,
-    calibration,
-    collapse,
-    features,
-    flows,
-    gate_kernels,
-    maps,
-    mesh,
-    orthogonal,
-    seeds,
-    training,
-)
+from tests.benchmarks import availability, availability_grid, calibration, collapse, features, flows, gate_kernels, maps, mesh, orthogonal, seeds, training
 from tests.benchmarks.measure import Row, machine
-from theory import files, runtime
+from twolayer.host import atomic_io, jax_setup
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "maps": maps.run,
@@ -64,11 +51,11 @@ def main(
         parser.error(f"NAME must be one of {', '.join(benchmarks)}; got {', '.join(unknown)}.")
     if given.json:
         try:
-            files.prepare("--json folder", given.json.parent)
-            given.json = files.target("--json", given.json)
+            atomic_io.prepare("--json folder", given.json.parent)
+            given.json = atomic_io.target("--json", given.json)
         except ValueError as error:
             parser.exit(2, f"python -m tests.benchmarks: {error}\n")
-    runtime.configure()
+    jax_setup.configure()
     rows: list[Row] = []
     for name in given.names or benchmarks:
         for row in benchmarks[name]():
@@ -77,12 +64,12 @@ def main(
     if given.json:
         table = {
             "machine": machine(),
-            "code": runtime.source_digest("theory", "sims"),
+            "code": jax_setup.source_digest("theory", "sims"),
             "rows": [row.record() for row in rows],
         }
         try:
-            files.write(given.json, (json.dumps(files.signed(table), indent=2) + "\n").encode())
-        except files.NotWritten as error:
+            atomic_io.write(given.json, (json.dumps(atomic_io.signed(table), indent=2) + "\n").encode())
+        except atomic_io.NotWritten as error:
             parser.exit(1, f"python -m tests.benchmarks: {error}\n")
     missed = sum(not row.met for row in rows)
     print(f"{len(rows)} comparisons, {missed} missed")

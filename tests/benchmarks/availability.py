@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from theory.shortcut import availability, availability_data, availability_flows
+from twolayer.theory.shortcut.availability import shortcut_bias, data, flows
 
 TAUS = (1e-3, 1.0, 10.0, 100.0, 1e3)
 SIGMA = 0.6
@@ -20,10 +20,10 @@ def population(
     *, n_quad: int = 20, n_probe: int = 30, taus: tuple[float, ...] = TAUS, repeats: int = 5
 ) -> list[Row]:
     """Outputs at the probes of one cell at several times."""
-    kernel = functools.partial(availability_flows.ntk, kind="relu", beta=1.0)
+    kernel = functools.partial(flows.ntk, kind="relu", beta=1.0)
     rho, alpha, times = jnp.array([0.7, 0.9]), jnp.array([4.0, 1.0]), jnp.asarray(taus)
     ours = jax.jit(
-        lambda rho, alpha: availability_flows.population_flow(
+        lambda rho, alpha: flows.population_flow(
             kernel, alpha, rho, SIGMA, times, n_quad, n_probe
         )["probe_values"]
     )
@@ -53,11 +53,11 @@ def integrated(
     rho: Array, alpha: Array, *, kernel, taus: Array, n_quad: int, n_probe: int
 ) -> Array:
     """Outputs at the probes from the residuals at the nodes, summed up over time."""
-    mu = availability.mu_from_rho(rho)
-    nodes, weights = availability_data.quadrature(mu, SIGMA, n_quad)
-    target = availability.posterior_mean(nodes, mu, SIGMA)
-    odd = availability_flows.odd_kernel(kernel)
-    points, probes = nodes * alpha[None], availability.probe_grid(mu, n_probe) * alpha[None]
+    mu = shortcut_bias.mu_from_rho(rho)
+    nodes, weights = data.quadrature(mu, SIGMA, n_quad)
+    target = shortcut_bias.posterior_mean(nodes, mu, SIGMA)
+    odd = flows.odd_kernel(kernel)
+    points, probes = nodes * alpha[None], shortcut_bias.probe_grid(mu, n_probe) * alpha[None]
     operator = odd(points, points) * weights[None, :]
     root = jnp.sqrt(weights)
     fastest = jnp.linalg.norm(root[:, None] * odd(points, points) * root[None, :], ord=2)

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sims import compute
-from sims.experiment import Study, map_seeds
-from sims.shortcut import availability as stem
-from sims.shortcut.availability_networks import NetworkConfig
+from twolayer.sims.engine import execution
+from twolayer.sims.engine.experiment import Study, map_seeds
+from twolayer.sims.shortcut.availability import experiment as stem
+from twolayer.sims.shortcut.availability.networks import NetworkConfig
 from tests.benchmarks.measure import Check, Row, side_by_side
 
 _STUDY = next(each for each in stem.EXPERIMENT.studies if each.name == "network")
@@ -53,17 +53,17 @@ def run(
     (loop, grid), (singles, whole) = side_by_side(
         [
             lambda: [
-                compute.results(_STUDY, point, [seed], None)[0]["loss"]
+                execution.results(_STUDY, point, [seed], None)[0]["loss"]
                 for seed in range(seeds)
                 for point in points
             ],
-            lambda: [each["loss"] for each in compute.results(_STUDY, config, range(seeds), None)],
+            lambda: [each["loss"] for each in execution.results(_STUDY, config, range(seeds), None)],
         ],
         repeats,
     )
-    with compute.uncached():
+    with execution.uncached():
         begin = time.perf_counter()
-        compute.results(_STUDY, config, range(seeds), None)
+        execution.results(_STUDY, config, range(seeds), None)
         from_cold = time.perf_counter() - begin
         begin = time.perf_counter()
         jax.block_until_ready(_one_point(_STUDY, points[0], seeds))

@@ -11,15 +11,15 @@ from jax import Array
 from scipy import optimize, special
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from theory.mixup import calibration, calibration_mixing, calibration_pairs
+from twolayer.theory.mixup.calibration import scores, mixup_posterior, overlapping_pairs
 
 
 def temperature(*, n: int = 5000, k: int = 100, repeats: int = 7) -> list[Row]:
     """One fit to the labels of n points; the references are what one would write with scipy."""
     logits, labels = _logits(n, k)
     host, host_labels = np.asarray(logits), np.asarray(labels)
-    ours = jax.jit(calibration.fit_temperature)
-    slope = jax.jit(jax.value_and_grad(lambda beta: calibration.nll(beta * logits, labels)))
+    ours = jax.jit(scores.fit_temperature)
+    slope = jax.jit(jax.value_and_grad(lambda beta: scores.nll(beta * logits, labels)))
     # Both references get the derivative, without which beta is not known to 1e-8.
     references: dict[str, Callable[[], float]] = {
         "minimize_scalar and brentq, numpy": lambda: _scalar(host, host_labels),
@@ -90,11 +90,11 @@ def _quasi_newton(slope: Callable) -> float:
 def prediction(*, n: int = 400, k: int = 10, queries: int = 1000, repeats: int = 5) -> list[Row]:
     """Mixup's optimal prediction at many points; the loop is timed on a twentieth of them."""
     key_train, key_test = jax.random.split(jax.random.key(1))
-    x, y = calibration_pairs.sample_paired(key_train, n, k, 0.5)
-    z, _ = calibration_pairs.sample_paired(key_test, queries, k, 0.5)
+    x, y = overlapping_pairs.sample_paired(key_train, n, k, 0.5)
+    z, _ = overlapping_pairs.sample_paired(key_test, queries, k, 0.5)
     # As one calls it: the largest number of points in a pair is counted from the labels.
     most = int(np.bincount(np.asarray(y) // 2).max())
-    ours = jax.jit(lambda z: calibration_mixing.mixup_predict_1d(z, x, y, k, per_pair=most))
+    ours = jax.jit(lambda z: mixup_posterior.mixup_predict_1d(z, x, y, k, per_pair=most))
     some = max(1, queries // 20)
     host = [np.asarray(array) for array in (z[:some], x, y)]
     (loop, mine), (exact, found) = side_by_side(
@@ -130,7 +130,7 @@ def double_loop(z: np.ndarray, x: np.ndarray, y: np.ndarray, k: int) -> np.ndarr
         if not result[row].any():
             nearest = y[mine[np.argmin(np.abs(x[mine] - at))]]
             result[row, [nearest, nearest ^ 1]] = (
-                calibration_mixing.SURE,
-                1 - calibration_mixing.SURE,
+                mixup_posterior.SURE,
+                1 - mixup_posterior.SURE,
             )
     return result / result.sum(axis=1, keepdims=True)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from theory.mixup import collapse
+from twolayer.theory.mixup.collapse import optimal_features
 
 PER_SECOND = 1e5
 _STEPS, _HALVINGS = 100, 12
@@ -30,18 +30,18 @@ def run(
     Newton's method is timed on some of the targets and scaled to all of them.
     """
     key_target, key_lam = jax.random.split(jax.random.key(0))
-    w = collapse.simplex_etf(None, num_classes, dim, norm)
+    w = optimal_features.simplex_etf(None, num_classes, dim, norm)
     lam = jax.random.uniform(key_lam, (number,), jnp.float64)
     rows = jnp.eye(num_classes)
     mixed = lam[:, None] * rows[:1] + (1 - lam)[:, None] * rows[1:2]
     spread = jax.nn.softmax(3 * jax.random.normal(key_target, (number, num_classes), jnp.float64))
 
-    features = jax.jit(lambda targets: collapse.ufm_features(w, targets, decay))
+    features = jax.jit(lambda targets: optimal_features.ufm_features(w, targets, decay))
     reference = jax.jit(functools.partial(newton_features, w=w, decay=decay))
 
     @jax.jit
     def three_values(lam: Array) -> Array:
-        parts = collapse.ufm_coefficients(lam, num_classes, norm, decay)
+        parts = optimal_features.ufm_coefficients(lam, num_classes, norm, decay)
         return parts.coef_i[:, None] * w[:1] + parts.coef_j[:, None] * w[1:2]
 
     times, found = side_by_side(
@@ -80,7 +80,7 @@ def newton_features(targets: Array, *, w: Array, decay: float) -> Array:
 
     def solve(target: Array) -> Array:
         def value(h: Array) -> Array:
-            return collapse.ufm_objective(h, w, target, decay)
+            return optimal_features.ufm_objective(h, w, target, decay)
 
         def unfinished(state: tuple[Array, Array, Array]) -> Array:
             index, h, step = state

@@ -11,16 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sims import compute
-from sims.mixup import features as stem
-from sims.mixup import features_patches as patches
-from sims.mixup.features_patches import PatchConfig
-from sims.mixup.features_sweeps import WeightConfig, mixup_training
+from twolayer.sims.engine import execution
+from twolayer.sims.mixup.features import experiment as stem
+from twolayer.sims.mixup.features import patches
+from twolayer.sims.mixup.features.patches import PatchConfig
+from twolayer.sims.mixup.features.sweeps import WeightConfig, mixup_training
 from tests.benchmarks.measure import Check, Row, side_by_side
-from theory import runtime
-from theory.mixup import features, features_noise
-from theory.mixup.features import State
-from theory.mixup.features_data import PatchData
+from twolayer.host import jax_setup
+from twolayer.theory.mixup.features import dynamics, noise as features_noise
+from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.data import PatchData
 
 LAM_X, LAM_Y = 0.7, 0.6
 
@@ -86,12 +86,12 @@ def grid(*, seeds: int = 8, steps: int = 1500, lams: int = 4, dispatched: int = 
     study = next(each for each in stem.EXPERIMENT.studies if each.name == "lambda")
     values = WeightConfig().lam_x[:lams]
     config = WeightConfig(lam_x=values, lam_y=values, steps=steps)
-    workers = runtime.cores()
-    with compute.uncached():
+    workers = jax_setup.cores()
+    with execution.uncached():
         begin = time.perf_counter()
         done = dict(
-            compute.side_by_side(
-                lambda seed: compute.results(study, config, [seed], None)[0],
+            execution.side_by_side(
+                lambda seed: execution.results(study, config, [seed], None)[0],
                 range(seeds),
                 workers,
             )
@@ -158,7 +158,7 @@ def inner(state: State, data: PatchData, noise: Any, *, lr: float, steps: int) -
     """Losses before steps in inner products."""
 
     def step(state: State, _: None) -> tuple[State, Array]:
-        return features.mixup_step(state, data, lr, noise, LAM_X, LAM_Y)
+        return dynamics.mixup_step(state, data, lr, noise, LAM_X, LAM_Y)
 
     return jax.lax.scan(step, state, length=steps)[1]
 
@@ -174,7 +174,7 @@ def _one_compile_a_cell(key: Array, config: WeightConfig, seeds: int) -> tuple[f
             end = mixup_training(
                 at, data, config.lr, config.noise_energy, lam_x, lam_y, steps=config.steps
             )
-            return patches.errors(features.signal_gap(end.a), config)["ratio"]
+            return patches.errors(dynamics.signal_gap(end.a), config)["ratio"]
 
         return jax.lax.map(seed, keys)
 
@@ -188,7 +188,7 @@ def _python_loop(key: Array, config: WeightConfig, steps: int) -> float:
     """Seconds of a step that Python dispatches."""
     data, at = patches.start(key, config)
     step = jax.jit(
-        lambda at: features.mixup_step(at, data, config.lr, config.noise_energy, 0.6, 0.6)[0]
+        lambda at: dynamics.mixup_step(at, data, config.lr, config.noise_energy, 0.6, 0.6)[0]
     )
     at = jax.block_until_ready(step(at))
     begin = time.perf_counter()

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from theory import dynamics, kernels
+from twolayer.theory.training import function_space
+from twolayer.theory.kernels import shallow
 
 RTOL, ATOL = 1e-8, 1e-10
 
@@ -23,11 +24,11 @@ def run(*, n: int = 1000, d: int = 100, repeats: int = 4) -> list[Row]:
     y = jax.random.rademacher(key_y, (n,), jnp.float64)
     x = jax.random.normal(key_x, (n, d), jnp.float64) + 0.3 * y[:, None]
     f0 = jax.random.normal(key_f, (n,), jnp.float64)
-    kernel = kernels.lazy_kernel(x, x, 0.0)
+    kernel = shallow.lazy_kernel(x, x, 0.0)
     unit = n / (jnp.trace(kernel) / n)
     times = unit * jnp.asarray([0.1, 1.0, 5.0, 20.0, 100.0])
-    flow = jax.jit(dynamics.squared_flow)
-    decompose = jax.jit(dynamics.decompose)
+    flow = jax.jit(function_space.squared_flow)
+    decompose = jax.jit(function_space.decompose)
     spectrum = decompose(kernel)
     (reference, first, further), (solved, exact, _) = side_by_side(
         [

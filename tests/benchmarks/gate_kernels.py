@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from tests.benchmarks.measure import Check, Row, in_float64, side_by_side
-from theory import kernels
+from twolayer.theory.kernels import shallow
 
 GAMMA = 0.0
 
@@ -16,8 +16,8 @@ def run(*, n: int = 2000, d: int = 1000, gate_samples: int = 1000, repeats: int 
     key_x, key_gates = jax.random.split(jax.random.key(0))
     x = jax.random.normal(key_x, (n, d), jnp.float32)
     product = jax.jit(lambda x, z: x @ z.T)
-    closed = jax.jit(lambda x, z: kernels.gate_kernel(x, z, GAMMA))
-    drawn = jax.jit(lambda key, x, z: kernels.gate_kernel_mc(key, x, z, GAMMA, gate_samples))
+    closed = jax.jit(lambda x, z: shallow.gate_kernel(x, z, GAMMA))
+    drawn = jax.jit(lambda key, x, z: shallow.gate_kernel_mc(key, x, z, GAMMA, gate_samples))
     (alone, ours, monte_carlo), (_, kernel, estimate) = side_by_side(
         [lambda: product(x, x), lambda: closed(x, x), lambda: drawn(key_gates, x, x)], repeats
     )

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, in_float64, side_by_side
-from theory import geometry, networks
-from theory.networks import TwoLayer
-from theory.perturbation import maps, wide
+from twolayer.theory import geometry, networks
+from twolayer.theory.networks import TwoLayer
+from twolayer.theory.perturbation.wide import decision_map, surrogate
 
 LIMITS = (-4.0, 5.0)
 GAMMA = 0.0
@@ -31,7 +31,7 @@ def run(
     """The reference is timed on some blocks of points and scaled to all of them."""
     f, g, x, y, r = _problem(n, d, width)
     ours = jax.jit(
-        lambda f, g, x, y, r: maps.decision_map(f, g, x, y, r, GAMMA, LIMITS, resolution)
+        lambda f, g, x, y, r: decision_map.decision_map(f, g, x, y, r, GAMMA, LIMITS, resolution)
     )
     compiled = ours.lower(f, g, x, y, r).compile()
     sizes = compiled.memory_analysis()
@@ -118,8 +118,8 @@ def _problem(n: int, d: int, width: int) -> tuple[TwoLayer, TwoLayer, Array, Arr
     y = jax.random.rademacher(key_y, (n,), jnp.float32)
     x = jax.random.normal(key_x, (n, d), jnp.float32)
     f, g = (networks.init_two_layer(key, d, width, jnp.float32) for key in (key_f, key_g))
-    targets = wide.random_targets(key_targets, n).astype(jnp.float32)
-    return f, g, x, y, wide.perturbations(f, x, targets, EPS, GAMMA)
+    targets = surrogate.random_targets(key_targets, n).astype(jnp.float32)
+    return f, g, x, y, surrogate.perturbations(f, x, targets, EPS, GAMMA)
 
 
 def _grid(x: Array, y: Array, resolution: int) -> tuple[Array, Array]:
@@ -138,6 +138,6 @@ def _exact(
     return {
         "f": networks.forward(f, z, GAMMA),
         "g": networks.forward(g, z, GAMMA),
-        "fh": wide.surrogate_f(x, y, z, GAMMA),
-        "gh": wide.surrogate_g(x, y, r, z, GAMMA),
+        "fh": surrogate.surrogate_f(x, y, z, GAMMA),
+        "gh": surrogate.surrogate_g(x, y, r, z, GAMMA),
     }

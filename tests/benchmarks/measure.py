@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from theory import runtime
+from twolayer.host import jax_setup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +132,7 @@ def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     return {
         "cpu": _cpu_model(),
-        "cores": runtime.cores(),
+        "cores": jax_setup.cores(),
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
         "python": platform.python_version(),

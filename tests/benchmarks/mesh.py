@@ -11,9 +11,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from sims import devices, sharded
+from twolayer.sims.components import devices, sharded
 from tests.benchmarks.measure import Check, Row, deviation, machine, side_by_side
-from theory import runtime
+from twolayer.host import jax_setup
 
 ROOT = Path(__file__).parent.parent.parent
 COUNT = 2
@@ -60,7 +60,7 @@ def run(*, n: int = 3000, d: int = 200, rounds: int = 2, repeats: int = 3) -> li
 def _measure(count: int, n: int, d: int, repeats: int, file: str) -> None:
     """In a process of its own: seconds and results on so many devices."""
     jax.config.update("jax_num_cpu_devices", count)
-    runtime.configure()
+    jax_setup.configure()
     line = devices.mesh()
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(n, d)), draw.normal(size=n)

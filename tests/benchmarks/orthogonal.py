@@ -10,12 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from theory import geometry
-from theory.perturbation import (
-    orthogonal,
-    orthogonal_flow,
-    orthogonal_perturbed,
-)
+from twolayer.theory import geometry
+from twolayer.theory.perturbation.orthogonal import limit as orthogonal, flow as orthogonal_flow, perturbed
 
 ANGLE = 1e-3
 
@@ -128,7 +124,7 @@ def cell(
     pair = jnp.stack([rows[0], rows[-1]])
     step = geometry.unit_rows((y @ x)[None])[0]
     gram = jax.jit(lambda x: x @ x.T)
-    update = jax.jit(orthogonal_perturbed.perturbed_gram)
+    update = jax.jit(perturbed.perturbed_gram)
     product = jax.jit(lambda rows, x: rows @ x.T)
     weights = jax.jit(functools.partial(weight_form, gamma=gamma, steps=timed[0]))
     wide, narrow = (
@@ -205,7 +201,7 @@ def lengths(
 
     @jax.jit
     def sweep(base: Array, grid: Array) -> Array:
-        return orthogonal_perturbed.perturbed_multipliers(
+        return perturbed.perturbed_multipliers(
             base @ base.T, base @ step, 1.0, targets, gamma, grid
         )
 

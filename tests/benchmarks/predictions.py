@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sims import balance, catalogue, compute, memory, planning, programs, runner, storage
-from sims.balance import Balance
-from sims.index import Index
-from theory import runtime
+from twolayer.sims.forecast import machine, peak_memory, requirements, jaxpr as programs
+from twolayer.sims.engine import registry, execution, plan, storage
+from twolayer.sims.forecast.machine import Balance
+from twolayer.sims.engine.index import Index
+from twolayer.host import jax_setup
 
 PROGRAMS = 3
 # Labels below this many seconds are not told one by one.
@@ -27,7 +28,7 @@ def stored_seconds(stem: str, folder: Path) -> dict[str, float]:
     """The seconds of the stored cells of each label, which add up to those of the run."""
     index = Index(folder / stem)
     found: dict[str, float] = collections.defaultdict(float)
-    for study, label, config, num_seeds in catalogue.get(stem).table("default"):
+    for study, label, config, num_seeds in registry.get(stem).table("default"):
         for seed in range(num_seeds):
             identity = storage.identity(stem, study.name, study.version, config, seed)
             for cell in index.find_all(identity)[:1]:
@@ -37,24 +38,24 @@ def stored_seconds(stem: str, folder: Path) -> dict[str, float]:
 
 def predicted_seconds(stem: str, measured: Balance) -> dict[str, float]:
     """The seconds that a plan with no cell done foretells for each label."""
-    planned = runner.plan(stem, folder=Path("nowhere"), write=False)
-    return {need.name: need.seconds for need in planning.forecast(planned, measured).needs}
+    planned = plan.plan(stem, folder=Path("nowhere"), write=False)
+    return {need.name: need.seconds for need in requirements.forecast(planned, measured).needs}
 
 
 def memory_ratios(stem: str) -> dict[str, float]:
     """Predicted over reserved bytes of some programs."""
     taken: collections.Counter[str] = collections.Counter()
     seen, found = set(), {}
-    for jobs in runner.plan(stem, folder=Path("nowhere"), write=False).batches():
+    for jobs in plan.plan(stem, folder=Path("nowhere"), write=False).batches():
         study, config = jobs[0].study, jobs[0].config
-        jaxpr, args, program = compute.traced_program(study, config, len(jobs))
+        jaxpr, args, program = execution.traced_program(study, config, len(jobs))
         if program in seen or taken[study.name] == PROGRAMS:
             continue
         seen.add(program)
         taken[study.name] += 1
-        foretold = memory.peak(programs.block(jaxpr, args, known=(1,), turns=study.turns))
+        foretold = peak_memory.peak(programs.block(jaxpr, args, known=(1,), turns=study.turns))
         found[f"{study.name}/{jobs[0].row.label}"] = foretold / reserved_bytes(
-            compute._compile(study, config, len(jobs))
+            execution._compile(study, config, len(jobs))
         )
     return found
 
@@ -75,14 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.predictions")
     parser.add_argument("--results", type=Path, default=Path("results"), help="stored results")
     given = parser.parse_args(arguments)
-    if not any((given.results / stem).is_dir() for stem in catalogue.STEMS):
+    if not any((given.results / stem).is_dir() for stem in registry.STEMS):
         parser.exit(2, f"error: --results must hold stored cells; got {given.results}.\n")
-    runtime.configure()
-    measured = balance.measure()
+    jax_setup.configure()
+    measured = machine.measure()
     print(f"balance: {measured.describe()}")
     labels: dict[str, float] = {}
     sizes: dict[str, float] = {}
-    for stem in catalogue.STEMS:
+    for stem in registry.STEMS:
         there, foretold = stored_seconds(stem, given.results), predicted_seconds(stem, measured)
         common = [name for name in there if name in foretold]
         spent, expected = (sum(each[name] for name in common) for each in (there, foretold))

@@ -14,12 +14,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from theory import descent, kernels, runtime
+from twolayer.theory.training import gradient_descent
+from twolayer.theory.kernels import shallow
+from twolayer.host import jax_setup
 
 
 def gram(n: int, d: int) -> Callable[[], Any]:
     x = jax.random.normal(jax.random.key(0), (n, d), jnp.float32)
-    return functools.partial(jax.jit(lambda x: kernels.gate_kernel(x, x, 0.0)), x)
+    return functools.partial(jax.jit(lambda x: shallow.gate_kernel(x, x, 0.0)), x)
 
 
 def dual(n: int, m: int) -> Callable[[], Any]:
@@ -29,8 +31,8 @@ def dual(n: int, m: int) -> Callable[[], Any]:
     y, a = jnp.sign(x[:, 0]), jnp.ones(m, jnp.float32) / m
 
     def train(pre: Any, x: Any) -> Any:
-        matrix = descent.gram_matrix(x)
-        return descent.train_dual(pre, matrix, y, a, loss="identity", lr=1e-3, steps=10, gamma=0.0)
+        matrix = gradient_descent.gram_matrix(x)
+        return gradient_descent.train_dual(pre, matrix, y, a, loss="identity", lr=1e-3, steps=10, gamma=0.0)
 
     return functools.partial(jax.jit(train), pre, x)
 
@@ -41,7 +43,7 @@ def decision_map(n: int, points: int) -> Callable[[], Any]:
     x = jax.random.normal(key_x, (n, 50), jnp.float32)
     z = jax.random.normal(key_z, (points, 50), jnp.float32)
     weights = jnp.ones(n, jnp.float32) / n
-    call = jax.jit(lambda x, z, w: kernels.kernel_matvec(x, z, w, 0.0, "gate", 1024))
+    call = jax.jit(lambda x, z, w: shallow.kernel_matvec(x, z, w, 0.0, "gate", 1024))
     return functools.partial(call, x, z, weights)
 
 
@@ -67,7 +69,7 @@ def least_seconds(call: Callable[[], Any], repeats: int = 5) -> float:
 
 
 def main() -> None:
-    runtime.configure()
+    jax_setup.configure()
     for name, make, (low, high), exponent in CASES:
         times = [least_seconds(make(size)) for size in (low, high)]
         slope = math.log(times[1] / times[0]) / math.log(high / low)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from sims import compute
+from twolayer.sims.engine import execution
 from tests.benchmarks import training
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from theory import runtime
+from twolayer.host import jax_setup
 
 
 def run(
@@ -32,10 +32,10 @@ def run(
     single = jax.jit(simulate)
 
     def threads() -> Array:
-        done = compute.side_by_side(
+        done = execution.side_by_side(
             lambda seed: jax.block_until_ready(single(keys[seed])),
             range(num_seeds),
-            workers=runtime.cores(),
+            workers=jax_setup.cores(),
         )
         return jnp.stack([outputs for _, outputs in sorted(done, key=lambda pair: pair[0])])
 

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from theory import descent, networks
-from theory.networks import TwoLayer
+from twolayer.theory.training import gradient_descent
+from twolayer.theory import networks
+from twolayer.theory.networks import TwoLayer
 
 BETA, GAMMA = 0.9, 0.0
 # Short products help only where the hardware multiplies short floats about this much faster.
@@ -113,7 +114,7 @@ def automatic(
     (weights, gram, chosen), results = side_by_side(
         [
             functools.partial(ours, p, x, y, steps=steps, coordinates=coordinates)
-            for coordinates in descent.COORDINATES[1:] + descent.COORDINATES[:1]
+            for coordinates in gradient_descent.COORDINATES[1:] + gradient_descent.COORDINATES[:1]
         ],
         repeats,
     )
@@ -157,8 +158,8 @@ def plain(p: TwoLayer, x: Array, y: Array, *, steps: int) -> TwoLayer:
 def ours(
     p: TwoLayer, x: Array, y: Array, *, steps: int, coordinates: str, products: Any = None
 ) -> TwoLayer:
-    """Training of :mod:`theory.descent`, without its trace."""
-    return descent.train(
+    """Training of :mod:`twolayer.theory.training.gradient_descent`, without its trace."""
+    return gradient_descent.train(
         p,
         x,
         y,

@@ -1,0 +1,33 @@
+"""The figures of each stem by name, imported only when asked for.
+
+A module of a stem has ``FIGURES``, ``{name: draw}`` with ``draw(results) -> Figure``, and
+``CAPTIONS``, ``{name: text}``. A draw function raises :class:`Absent` where the scale has no cells
+for its figure.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+STEMS = {
+    "perturbation.wide": "twolayer.figures.perturbation.wide.captions",
+    "perturbation.orthogonal": "twolayer.figures.perturbation.orthogonal.captions",
+    "mixup.features": "twolayer.figures.mixup.features.captions",
+    "mixup.collapse": "twolayer.figures.mixup.collapse.captions",
+    "mixup.calibration": "twolayer.figures.mixup.calibration.captions",
+    "shortcut.availability": "twolayer.figures.shortcut.availability.captions",
+    "shortcut.cues": "twolayer.figures.shortcut.cues.captions",
+    "shortcut.gradients": "twolayer.figures.shortcut.gradients.captions",
+}
+
+
+class Absent(Exception):
+    """The scale has no cells for this figure; says which."""
+
+
+def get(stem: str) -> ModuleType:
+    """The module of a stem; ValueError names the stems that there are."""
+    if stem not in STEMS:
+        raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}.")
+    return importlib.import_module(STEMS[stem])

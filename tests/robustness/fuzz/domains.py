@@ -1,0 +1,524 @@
+"""What every parameter of a public function takes, by its name, and which functions are left out.
+
+An entry of ``TABLE`` under ``module.function:name`` comes before ``module:name``, and that before
+the name alone; a parameter without an entry is what its annotation says.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from twolayer.theory.kernels import deep
+from twolayer.theory.training import function_space, momentum
+from twolayer.theory import networks
+from twolayer.theory.mixup.features import dynamics as features, data as features_data
+
+# Sizes by their names in annotations, in two sets only, as every shape is compiled: a plain one,
+# and one where everything is as small as can be.
+PLAIN = dict(n=4, d=6, m=4, k=2, t=3, s=3, q=5, v=2, g=2, e=7, P=3, b=1, R=2, p=8, c=3, width=4)
+PLAIN |= dict(r=2, n_adv=2, ks=2)
+SIZES = {"plain": PLAIN, "ones": dict.fromkeys(PLAIN, 1) | dict(width=2)}
+ANY_SHAPE = {"plain": (2, 3), "ones": ()}
+
+Maker = Callable[[np.random.Generator, tuple[int, ...], dict[str, int]], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a parameter takes.
+
+    Attributes:
+      make: an example from a generator, a shape and the sizes.
+      sort: "array" (of the annotated shape), "number", "integer", "word", "key", "record" (of
+        arrays), or "other", which is not spoilt.
+      free: whether any finite entries are valid, so that extreme ones may be put in.
+      many: whether a number may also be an array of any shape.
+      wrong: values that must be refused, besides what is wrong for every parameter of the sort.
+      dims: the shape, where the annotation does not say it.
+    """
+
+    make: Maker
+    sort: str = "other"
+    free: bool = False
+    many: bool = False
+    dims: str = ""
+    wrong: tuple[Any, ...] = ()
+
+
+def numbers(low: float, high: float, *, many: bool = False) -> Kind:
+    """One number between two; with ``many``, where arrays of them are taken too."""
+    return Kind(lambda rng, shape, sizes: float(rng.uniform(low, high)), "number", many=many)
+
+
+def integers(low: int, high: int) -> Kind:
+    return Kind(lambda rng, shape, sizes: int(rng.integers(low, high + 1)), "integer")
+
+
+def words(*allowed: Any) -> Kind:
+    return Kind(lambda rng, shape, sizes: allowed[rng.integers(len(allowed))], "word")
+
+
+def one_of(*values: Any, wrong: tuple[Any, ...] = ()) -> Kind:
+    return Kind(lambda rng, shape, sizes: values[rng.integers(len(values))], wrong=wrong)
+
+
+def arrays(make: Maker, dims: str = "") -> Kind:
+    return Kind(make, "array", dims=dims)
+
+
+def between(low: float, high: float, dims: str = "") -> Kind:
+    return arrays(lambda rng, shape, sizes: rng.uniform(low, high, shape), dims)
+
+
+def free(dims: str) -> Kind:
+    return dataclasses.replace(FREE, dims=dims)
+
+
+def other(make: Maker) -> Kind:
+    return Kind(make)
+
+
+def record(make: Maker) -> Kind:
+    return Kind(make, "record")
+
+
+FREE = Kind(lambda rng, shape, sizes: rng.normal(size=shape), "array", free=True)
+POSITIVE, SHARES = between(0.2, 2.0), between(0.05, 0.95)
+ASCENDING = arrays(lambda rng, shape, sizes: np.sort(rng.uniform(0.1, 3.0, shape)))
+BITS = arrays(lambda rng, shape, sizes: rng.integers(0, 2, shape))
+# Of sums that are exactly 1 in every dtype.
+SIMPLEX = arrays(
+    lambda rng, shape, sizes: (
+        (1 + rng.multinomial(64 - shape[-1], np.full(shape[-1], 1 / shape[-1]), shape[:-1])) / 64
+    )
+)
+
+
+def _labels(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> np.ndarray:
+    """Labels -1 and +1 in turn, so that there are both wherever there are two."""
+    return rng.permutation(np.where(np.arange(np.prod(shape)) % 2, -1.0, 1.0)).reshape(shape)
+
+
+def _gram(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> np.ndarray:
+    """Inner products of nearly orthogonal samples."""
+    x = np.eye(shape[0], 3 * shape[0]) + 0.01 * rng.normal(size=(shape[0], 3 * shape[0]))
+    return x @ x.T
+
+
+def _classes(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
+    return np.arange(np.prod(shape)).reshape(shape) % sizes["k"]
+
+
+def _network(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
+    return networks.init_two_layer(_key(rng, shape, sizes), sizes["d"], sizes["m"])
+
+
+def _key(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> jax.Array:
+    return jax.random.key(int(rng.integers(2**31)))
+
+
+def draw_patches(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
+    return features_data.make_patch_data(_key(rng, shape, sizes), 4, 3, 0.5, 0.5)
+
+
+def draw_state(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
+    data = draw_patches(rng, shape, sizes)
+    return features.init_state(_key(rng, shape, sizes), data, sizes["m"], 0.3, 1.0)
+
+
+def _spectrum(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
+    return function_space.decompose(jnp.asarray(_gram(rng, (sizes["n"],) * 2, sizes)))
+
+
+def _frame(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> np.ndarray:
+    """Rows of a simplex frame."""
+    k, d = shape
+    frame = np.eye(k) - 1 / k
+    return np.pad(frame, ((0, 0), (0, max(d - k, 0))))[:, :d]
+
+
+def _patches(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> np.ndarray:
+    """One patch of noise a sample: as many are linearly independent."""
+    return rng.normal(size=shape) * (np.arange(shape[1]) == 0)[None, :, None]
+
+
+def _trace(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
+    n, width = sizes["n"], sizes["m"]
+    rates, factors = jnp.full(3, 0.1), jnp.asarray(rng.uniform(0.1, 1.0, n))
+    gates = jnp.asarray(rng.uniform(0.1, 1.0, (width, n)))
+    return momentum.TrainTrace(rates, -rates, rates, factors, gates)
+
+
+LABELS, GRAM = arrays(_labels), arrays(_gram)
+
+TABLE: dict[str, Kind] = {
+    "key": Kind(_key, "key"),
+    "p": record(_network),
+    "p0": record(_network),
+    "p_f": record(_network),
+    "p_g": record(_network),
+    "data": record(draw_patches),
+    "state": record(draw_state),
+    "spectrum": record(_spectrum),
+    "y": LABELS,
+    "targets": LABELS,
+    "gram": GRAM,
+    "kernel": GRAM,
+    "kernel_train": GRAM,
+    "times": ASCENDING,
+    "taus": ASCENDING,
+    "gamma": numbers(0.1, 0.9),
+    "activation": numbers(0.1, 0.9),
+    "init_bias": numbers(0.0, 2.0),
+    "beta": numbers(0.0, 0.9),
+    "lr": numbers(0.01, 0.5),
+    "rate": numbers(0.01, 0.5),
+    "steps": integers(0, 3),
+    "max_steps": integers(64, 64),
+    "rtol": numbers(1e-3, 1e-2),
+    "atol": numbers(1e-3, 1e-2),
+    "eps": numbers(0.05, 0.5),
+    "form": words("gram", "pairwise"),
+    "block": integers(1, 3),
+    "loss": words("identity", "logistic"),
+    "scheduler": words(None, "plateau"),
+    "coordinates": words("auto", "weights", "gram"),
+    "torch_plateau": one_of(True, False),
+    "dtype": one_of(None, jnp.float32),
+    "products": one_of(None, jnp.bfloat16),
+    "depth": integers(1, 3),
+    "bias": numbers(0.0, 2.0),
+    "kind": words("gate", "nngp", "lazy"),
+    "zero": words("error", "keep"),
+    "limits": one_of(
+        (-1.0, 1.0), (0, 2), wrong=((1.0, -1.0), (0.0, np.nan), (0.0,), None, 3, "ab", ("a", "b"))
+    ),
+    "lam": POSITIVE,
+    "eta": numbers(0.01, 0.5),
+    "noise": numbers(0.5, 2.0),
+    "radii": numbers(0.5, 2.0, many=True),
+    "noise_radii": numbers(0.5, 2.0, many=True),
+    "start": record(draw_state),
+    "end": record(draw_state),
+    "labels": arrays(_classes),
+    "probs": SIMPLEX,
+    "lams": SHARES,
+    "convention": words("signed", "absolute"),
+    "mu": between(0.5, 2.0, "2"),
+    "rho": between(0.6, 0.95, "2"),
+    "twolayer.theory.shortcut.availability.shortcut_bias.mu_from_rho:rho": between(0.6, 0.95, "..."),
+    "twolayer.theory.shortcut.availability.flows.linear_flow:ridge": one_of(0.0),
+    "twolayer.theory.shortcut.availability.flows.linear_flow:t": numbers(0.0, 2.0),
+    "sigma": numbers(-0.5, 0.5),
+    "kappa": numbers(0.5, 5.0, many=True),
+    "trace": record(_trace),
+    "yhat": LABELS,
+    "yhat_opt": LABELS,
+    "twolayer.theory.kernels.activations.resolve:name": one_of("gamma"),
+    "twolayer.theory.training.gradient_descent.snapshots:at": arrays(
+        lambda rng, shape, sizes: np.cumsum(rng.integers(0, 3, shape)), "t"
+    ),
+    # A number, or one for each step.
+    "twolayer.theory.training.function_space:lr": numbers(0.01, 0.5, many=True),
+    "twolayer.theory.training.function_space.squared_flow:y": FREE,
+    "twolayer.theory.training.function_space.margin_flow:loss": words("logistic", "exponential"),
+    "twolayer.theory.geometry.direction:norm": words("l2", "linf", "l0"),
+    "twolayer.theory.geometry.direction:k": one_of(None, 1, wrong=(0, 7, 1.5, "1")),
+    "twolayer.theory.geometry.norms:axis": one_of(-1, wrong=(7, "words")),
+    "twolayer.theory.kernels.shallow.cosine_from_products:products": FREE,
+    "twolayer.theory.kernels.shallow.cosine_from_products:aug_norm_x": POSITIVE,
+    "twolayer.theory.kernels.shallow.cosine_from_products:aug_norm_z": POSITIVE,
+    "twolayer.theory.mixup.calibration.scores:target": arrays(_classes, "n"),
+    "twolayer.theory.mixup.calibration.scores.ts_weak:steps": integers(1, 3),
+    "twolayer.theory.mixup.calibration.mixup_posterior:lam": SHARES,
+    "twolayer.theory.mixup.calibration.mixup_posterior:weights": POSITIVE,
+    "twolayer.theory.mixup.calibration.mixup_posterior:z": SHARES,
+    "twolayer.theory.mixup.calibration.mixup_posterior:y": arrays(_classes),
+    "twolayer.theory.mixup.calibration.mixup_posterior:x": SHARES,
+    "twolayer.theory.mixup.calibration.overlapping_pairs:y": arrays(_classes),
+    "twolayer.theory.mixup.calibration.overlapping_pairs.paired_posterior:x": SHARES,
+    "twolayer.theory.mixup.calibration.overlapping_pairs.gaussian_posterior:mu": numbers(0.2, 2.0),
+    "twolayer.theory.mixup.calibration.overlapping_pairs:overlap": numbers(0.1, 0.9, many=True),
+    "twolayer.theory.mixup.calibration.overlapping_pairs.oracle_ts_optimum:k": numbers(2.0, 5.0, many=True),
+    "twolayer.theory.mixup.calibration.overlapping_pairs.ts_lower_bound:k": numbers(2.0, 5.0, many=True),
+    "twolayer.theory.mixup.calibration.overlapping_pairs:spread": numbers(0.0, 2.0, many=True),
+    "twolayer.theory.mixup.calibration.overlapping_pairs:fraction": numbers(0.1, 0.9, many=True),
+    "twolayer.theory.mixup.collapse.optimal_features:w": arrays(_frame),
+    "twolayer.theory.mixup.collapse.optimal_features.ufm_objective:w": FREE,
+    "twolayer.theory.mixup.collapse.optimal_features:target": SIMPLEX,
+    "twolayer.theory.mixup.collapse.optimal_features:lam": numbers(0.1, 0.9, many=True),
+    "twolayer.theory.mixup.collapse.optimal_features:scale": numbers(0.1, 0.9, many=True),
+    "twolayer.theory.mixup.collapse.optimal_features:feature_decay": numbers(0.1, 0.9, many=True),
+    "twolayer.theory.mixup.collapse.dual:target": SIMPLEX,
+    "twolayer.theory.mixup.collapse.free_classifier.ufm_free_loss:w": arrays(_frame),
+    "twolayer.theory.mixup.collapse.free_classifier:targets": SIMPLEX,
+    "twolayer.theory.mixup.collapse.free_classifier:num_classes": integers(2, 3),
+    "twolayer.theory.mixup.features.dynamics:target": BITS,
+    "twolayer.theory.mixup.features.data:y": BITS,
+    "twolayer.theory.mixup.features.data:rho": numbers(0.4, 0.6),
+    "twolayer.theory.mixup.features.data:num_patches": integers(3, 4),
+    "twolayer.theory.mixup.features.data:num_feature_noise": integers(0, 2),
+    "twolayer.theory.mixup.features.data:layout": words("fixed", "random"),
+    "twolayer.theory.mixup.features.data:order": arrays(
+        lambda rng, shape, sizes: rng.permuted(np.tile(np.arange(shape[1]), (shape[0], 1)), axis=1)
+    ),
+    "twolayer.theory.mixup.features.laws:target": BITS,
+    "twolayer.theory.mixup.features.laws:n": numbers(2.0, 9.0, many=True),
+    "twolayer.theory.mixup.features.laws:count": numbers(1.0, 2.0, many=True),
+    "twolayer.theory.mixup.features.laws:lam_x": numbers(0.1, 0.9, many=True),
+    "twolayer.theory.mixup.features.laws.rare_ratio:gap": arrays(
+        lambda rng, shape, sizes: rng.uniform(0.1, 1.0, shape) * [1.0, -1.0, 1.0, -1.0]
+    ),
+    "twolayer.theory.mixup.features.laws:lam_y": numbers(0.1, 0.9, many=True),
+    "twolayer.theory.mixup.features.laws:noise_energy": numbers(0.1, 0.9, many=True),
+    "twolayer.theory.mixup.features.noise.lift:vectors": arrays(_patches),
+    "twolayer.theory.mixup.features.noise:dim": integers(5, 9),
+    "twolayer.theory.mixup.features.training:schedule": one_of(
+        (("standard", 2), ("mixup", 2)), wrong=((("mixup", 1.5),), (("words", 1),), None, 3, "ab")
+    ),
+    "twolayer.theory.mixup.features.training:record_every": integers(1, 2),
+    "twolayer.theory.perturbation.orthogonal.flow:loss": words("exponential", "logistic"),
+    "twolayer.theory.perturbation.orthogonal.data:gram": GRAM,
+    "twolayer.theory.perturbation.orthogonal.data:rho": numbers(0.0, 0.1),
+    "twolayer.theory.perturbation.orthogonal.data:signs": arrays(lambda rng, shape, sizes: np.ones(shape)),
+    "twolayer.theory.perturbation.orthogonal.data.orthogonal_noise:d": integers(6, 6),
+    "twolayer.theory.perturbation.orthogonal.perturbed:gram_base": GRAM,
+    # Together with the Gram matrix it must be one of real vectors.
+    "twolayer.theory.perturbation.orthogonal.perturbed:base_dot_dir": between(-0.3, 0.3),
+    "twolayer.theory.perturbation.orthogonal.perturbed.perturbed_multipliers:eps": between(0.05, 0.1),
+    "twolayer.theory.perturbation.orthogonal.agreement:absolute": POSITIVE,
+    "twolayer.theory.perturbation.orthogonal.agreement:unit_normal": arrays(
+        lambda rng, shape, sizes: np.eye(1, shape[0])[0]
+    ),
+    "twolayer.theory.perturbation.orthogonal.agreement:lo": numbers(0.1, 0.5),
+    "twolayer.theory.perturbation.orthogonal.agreement:hi": numbers(0.5, 0.9),
+    "twolayer.theory.perturbation.orthogonal.agreement:lam_adv": POSITIVE,
+    "twolayer.theory.perturbation.orthogonal.agreement:d": numbers(2.0, 9.0),
+    "twolayer.theory.perturbation.orthogonal.agreement:n": numbers(2.0, 9.0),
+    "twolayer.theory.perturbation.orthogonal.agreement.predicted_accuracy:n_adv": numbers(2.0, 9.0),
+    "twolayer.theory.perturbation.wide.bounds:extra_f": numbers(0.0, 0.5, many=True),
+    "twolayer.theory.perturbation.wide.bounds:extra_g": numbers(0.0, 0.5, many=True),
+    "twolayer.theory.perturbation.wide.bounds:f0": FREE,
+    "twolayer.theory.perturbation.wide.bounds:radius": POSITIVE,
+    "twolayer.theory.perturbation.wide.decision_map:resolution": integers(2, 3),
+    "twolayer.theory.shortcut.availability.shortcut_bias.means:mu": between(0.5, 2.0, "2"),
+    "twolayer.theory.shortcut.availability.shortcut_bias:v": free("2"),
+    "twolayer.theory.shortcut.availability.shortcut_bias.probe_grid:n": integers(2, 4),
+    "twolayer.theory.shortcut.availability.shortcut_bias:alpha": between(0.5, 2.0, "2"),
+    "twolayer.theory.shortcut.availability.data:alpha": between(0.5, 2.0, "2"),
+    "twolayer.theory.shortcut.availability.flows:alpha": between(0.5, 2.0, "2"),
+    "twolayer.theory.shortcut.availability.four_points:alpha": between(0.5, 2.0, "2"),
+    "twolayer.theory.shortcut.availability.data:dim": integers(2, 4),
+    "twolayer.theory.shortcut.availability.data:n_quad": integers(1, 4),
+    "twolayer.theory.shortcut.availability.data:nesting": one_of(
+        (0, 0), (1, 0), wrong=((0, -1), (0,), (0, 0, 0), 3, "ab", None)
+    ),
+    "twolayer.theory.shortcut.availability.data.embed:w": arrays(
+        lambda rng, shape, sizes: np.ones(shape) / shape[0] ** 0.5
+    ),
+    # More samples than dimensions: else the covariance is singular.
+    "twolayer.theory.shortcut.availability.data.lda_fit:x": free("p c"),
+    "twolayer.theory.shortcut.availability.data.lda_fit:y": arrays(_labels, "p"),
+    "twolayer.theory.shortcut.availability.flows:kernel": one_of(deep.linear_kernel),
+    "twolayer.theory.shortcut.availability.flows.ntk:kind": words("linear", "relu", "tanh"),
+    "twolayer.theory.shortcut.availability.flows:k": GRAM,
+    "twolayer.theory.shortcut.availability.flows:n_quad": integers(2, 4),
+    "twolayer.theory.shortcut.availability.flows:n_probe": integers(2, 4),
+    "twolayer.theory.shortcut.availability.flows:rcond": numbers(1e-12, 1e-8),
+    "twolayer.theory.shortcut.availability.four_points:kernel": one_of(deep.linear_kernel),
+    "twolayer.theory.shortcut.availability.four_points:rho_s": numbers(0.6, 0.7),
+    "twolayer.theory.shortcut.availability.four_points:rho_c": numbers(0.8, 0.9),
+    "twolayer.theory.shortcut.availability.spectra:kernel": one_of(deep.linear_kernel),
+    "twolayer.theory.shortcut.availability.spectra:pi": SIMPLEX,
+    "twolayer.theory.shortcut.availability.spectra:n": integers(64, 64),
+    "twolayer.theory.shortcut.availability.spectra:k_max": integers(1, 4),
+    "twolayer.theory.kernels.deep:kernel": one_of(deep.linear_kernel),
+    "twolayer.theory.shortcut.cues.accuracy:num_levels": integers(2, 3),
+    "twolayer.theory.shortcut.cues.accuracy:num_cues": integers(2, 3),
+    "twolayer.theory.shortcut.cues.accuracy:successes": numbers(0.0, 2.0, many=True),
+    "twolayer.theory.shortcut.cues.accuracy:trials": numbers(2.0, 9.0, many=True),
+    "twolayer.theory.shortcut.cues.accuracy:alpha": POSITIVE,
+    "twolayer.theory.shortcut.cues.accuracy:pred": BITS,
+    "twolayer.theory.shortcut.cues.landscape:loss": one_of(lambda params: jnp.sum(params**2)),
+    "twolayer.theory.shortcut.cues.landscape.bezier:start": free("p"),
+    "twolayer.theory.shortcut.cues.landscape.bezier:bend": free("p"),
+    "twolayer.theory.shortcut.cues.landscape.bezier:end": free("p"),
+    "twolayer.theory.shortcut.cues.landscape.bezier:t": numbers(0.0, 1.0),
+    "twolayer.theory.shortcut.gradients.attribution:f": one_of(lambda x: jnp.sum(x**2, axis=-1)),
+    "twolayer.theory.shortcut.gradients.attribution:m": integers(3, 3),
+    "twolayer.theory.shortcut.gradients.attribution:train_eval": one_of(lambda x, y, key: jnp.mean(x)),
+    "twolayer.theory.shortcut.gradients.attribution:ks": between(0.1, 0.9, "ks"),
+    "twolayer.theory.shortcut.gradients.attribution.diffroar:y": other(_labels),
+    "twolayer.theory.shortcut.gradients.attribution.block_leakage:signal": arrays(
+        lambda rng, shape, sizes: np.arange(np.prod(shape)).reshape(shape) % 2
+    ),
+    "twolayer.theory.shortcut.gradients.max_margin:noise": numbers(0.1, 0.9),
+    "twolayer.theory.shortcut.cues.landscape:radii": POSITIVE,
+    "twolayer.theory.perturbation.wide.surrogate.threshold_agreement:mu": numbers(0.1, 0.9),
+    "twolayer.theory.shortcut.gradients.max_margin.affine_robust_margin:v": FREE,
+    "twolayer.sims.components.attacks.pgd:x": between(0.1, 0.9, "n ..."),
+    "twolayer.sims.components.attacks.pgd.pgd:norm": one_of("l2", "linf", wrong=("nonsense", None, ["l2"], 1.5)),
+    "twolayer.sims.components.attacks.pgd.pgd:eps": numbers(0.05, 0.5),
+    "twolayer.sims.components.attacks.pgd.pgd:objective": one_of(lambda x: jnp.sum(x.reshape(x.shape[0], -1) ** 2, axis=1)),
+    "twolayer.sims.components.attacks.pgd.pgd:low": one_of(-jnp.inf, 0.0),
+    "twolayer.sims.components.attacks.pgd.pgd:high": one_of(jnp.inf, 1.0),
+    "twolayer.sims.components.attacks.pgd.pgd:linf_style": words("rescale", "sign"),
+    "twolayer.sims.components.attacks.pgd.pgd:restarts": integers(1, 1),
+    "twolayer.sims.components.attacks.pgd.logit_gap:logits": free("n k"),
+    "twolayer.sims.components.attacks.pgd.logit_gap:targets": arrays(_classes, "n"),
+    "twolayer.sims.components.data.shifted_gauss:mu": numbers(0.1, 0.9),
+    "twolayer.sims.components.data:dtype": one_of(jnp.float32, jnp.float64),
+    "twolayer.sims.components.data.train_test:x": free("n d"),
+    "twolayer.sims.components.data.train_test:y": arrays(_labels, "n"),
+    "twolayer.sims.components.data.train_test:n": integers(2, 2),
+    "twolayer.sims.components.mixing:x": free("n ..."),
+    "twolayer.sims.components.mixing.mix:targets": free("n ..."),
+    "twolayer.sims.components.mixing:concentration": numbers(0.5, 2.0),
+    "twolayer.sims.components.mixing:points": integers(1, 3),
+    "twolayer.sims.components.mixing:dtype": one_of(jnp.float32, jnp.float64),
+    "twolayer.sims.components.mixing.shares:shape": one_of((3, 2)),
+    "twolayer.sims.components.mixing.combine:values": free("n ..."),
+    "twolayer.sims.components.mixing.combine:rows": arrays(
+        lambda rng, shape, sizes: rng.integers(0, sizes["n"], shape), "2 t"
+    ),
+    "twolayer.sims.components.mixing.combine:weights": between(0.1, 0.9, "2 1"),
+}
+
+# Parameters that may be left out and are given here.
+OPTIONAL = ("key", "scheduler", "products", "dtype")
+
+# Modules and functions that are not called here (patterns of names), each with its reason.
+EXCLUDED: dict[str, str] = {
+    "theory.*_theorems.*": "parts of theorems, which the catalogue's property tests call",
+    "twolayer.theory.perturbation.orthogonal.theorems.instances.*": "parts of theorems, as above",
+    "twolayer.theory.perturbation.wide.theorems.agreement.*": "parts of theorems, as above",
+    "twolayer.theory.verification.inequality.*": "parts of theorems, as above",
+    "twolayer.theory.verification.sampling.*": "parts of theorems, as above",
+    "theory.*balls.*": "ball arithmetic of theorems' instances, which samplers make",
+    "twolayer.theory.verification.registry.*": "looks theorems up by name",
+    "twolayer.theory.verification.certify.*": "runs theorems",
+    "twolayer.theory.verification.search.*": "runs theorems",
+    "twolayer.theory.verification.counterexamples.*": "runs theorems",
+    "twolayer.theory.verification.falsify.*": "runs theorems",
+    "twolayer.theory.verification.worker.*": "runs theorems",
+    "twolayer.theory.verification.theorem.*": "runs theorems",
+    "twolayer.host.jax_setup.*": "settings and processes, no arrays",
+    "twolayer.host.atomic_io.*": "as above",
+    "twolayer.host.signals.*": "as above",
+    "twolayer.host.program_memory.*": "as above",
+    "twolayer.host.console.*": "as above",
+    "twolayer.theory.roots.*": "the derivatives of roots inside of other functions",
+    "twolayer.theory.training.momentum.*": "the loop inside of descent, which checks what goes in",
+    "twolayer.theory.mixup.collapse.dual.solve": "the root inside of ufm_probs, which checks what goes in",
+    "twolayer.theory.mixup.calibration.scores.class_labels": "a check, as those in arguments",
+    "twolayer.theory.mixup.calibration.overlapping_pairs.even_classes": "as above",
+    "twolayer.theory.mixup.collapse.dual.distribution": "as above",
+    "twolayer.theory.perturbation.orthogonal.limit.even_width": "as above",
+    "twolayer.theory.perturbation.orthogonal.limit.slope": "as above",
+    "twolayer.theory.networks.checked": "a check, as those in arguments",
+    "twolayer.theory.mixup.features.dynamics.checked": "as above",
+    "twolayer.theory.mixup.features.data.checked": "as above",
+    "twolayer.theory.kernels.activations.relu": "takes nothing",
+    "twolayer.theory.kernels.activations.erf": "takes nothing",
+    "twolayer.theory.kernels.activations.tanh": "takes nothing",
+    "twolayer.theory.training.gains.*": "inner parts of flows, which check what goes in",
+    "twolayer.theory.kernels.gaussian_pairs.*": "inner parts of kernels, on rows that the kernel has read",
+    "twolayer.theory.validation.*": "the checks themselves, with a table of their own in test_arguments",
+    "sims.*.coords": "takes a config, which checks itself when it is made",
+    "sims.*_coords": "as above",
+    "sims.*.simulate": "as above",
+    "sims.*.simulate_*": "as above",
+    "sims.*.images": "as above",
+    "sims.*_claims.*": "reads stored results, which the runner wrote",
+    "twolayer.sims.engine.registry.*": "files, processes and devices, no arrays",
+    "twolayer.sims.engine.execution.*": "as above",
+    "twolayer.sims.components.devices.*": "as above",
+    "twolayer.sims.engine.experiment.*": "as above",
+    "twolayer.sims.engine.cluster.*": "as above",
+    "twolayer.sims.engine.plan.*": "as above",
+    "twolayer.sims.code.digest.*": "takes a program's own functions and settings, not arrays",
+    "twolayer.sims.engine.commands.*": "as above",
+    "twolayer.sims.components.image_sets.*": "as above",
+    "twolayer.sims.engine.labels.*": "as above",
+    "twolayer.sims.engine.loading.*": "as above",
+    "twolayer.sims.forecast.memory_check.*": "as above",
+    "twolayer.sims.engine.provenance.*": "as above",
+    "twolayer.sims.engine.running.*": "as above",
+    "twolayer.sims.engine.selection.*": "as above",
+    "twolayer.sims.code.trees.*": "as above",
+    "twolayer.sims.engine.status.*": "as above",
+    "twolayer.sims.engine.sweep.*": "as above",
+    "twolayer.sims.forecast.machine.*": "takes traced programs or plans, not arrays",
+    "twolayer.sims.forecast.op_counts.*": "takes traced programs or plans, not arrays",
+    "twolayer.sims.forecast.peak_memory.*": "takes traced programs or plans, not arrays",
+    "twolayer.sims.forecast.requirements.*": "takes traced programs or plans, not arrays",
+    "twolayer.sims.forecast.jaxpr.*": "takes traced programs or plans, not arrays",
+    "twolayer.sims.engine.options.*": "takes the words of a command",
+    "twolayer.sims.engine.storage.*": "as above",
+    "twolayer.sims.engine.submit.*": "as above",
+    "twolayer.sims.components.models.*": "as above",
+    "twolayer.sims.components.sharded.*": "puts functions of theory on a mesh, whose checks answer",
+    "sims.attack_*": "parts of twolayer.sims.components.attacks.pgd.pgd, which checks what goes in",
+    "twolayer.sims.components.image_files.*": "files, no arrays",
+    "twolayer.sims.components.training.in_batches": "takes a function and any arrays",
+    "twolayer.sims.components.data.load_*": "as above",
+    "twolayer.sims.components.data.binary_task": "takes images, which a loader made",
+    "twolayer.sims.components.training.train": "takes functions and a network, which a study made",
+    "twolayer.sims.components.training.momentum": "as above",
+    "twolayer.sims.mixup.*": "parts of a study, called with what its config made",
+    "twolayer.sims.perturbation.*": "as above",
+    "twolayer.sims.shortcut.*": "as above",
+}
+
+# Functions whose loops take longer to compile than their few steps [measured: 7 s against 1 s].
+EAGER = ("twolayer.theory.training.function_space.margin_flow", "twolayer.theory.mixup.features.training.run")
+
+# Functions that are handed arrays of numbers only: inner parts of kernels, on values that the
+# kernel has checked, where a second look at every entry would cost more than the function itself.
+INNER = ("twolayer.theory.kernels.angles.*",)
+
+# Functions that may hand on short floats in the dtype in which they came.
+MODELS = (
+    "twolayer.theory.training.gradient_descent.train",
+    "twolayer.theory.networks.forward",
+    "twolayer.theory.networks.gates",
+    "twolayer.theory.networks.input_gradient",
+    "twolayer.theory.networks.preactivations",
+    "twolayer.theory.training.gradient_descent.snapshots",
+    "twolayer.sims.components.attacks.pgd.pgd",
+    "twolayer.sims.components.data.train_test",
+    "twolayer.sims.components.mixing.*",
+)
+
+# Functions that take arrays of jax or numpy, as their annotations say, and nothing in their place.
+ARRAYS_ONLY = ("sims.*",)
+
+# Exceptions besides ValueError, with the words of the docstring.
+RAISES: dict[str, tuple[type[Exception], str]] = {
+    "twolayer.theory.training.function_space.margin_flow": (
+        RuntimeError,
+        "max_steps: of the integrator; exceeding it is an error of the solver",
+    ),
+}
+
+# Functions whose valid input may give NaN or infinity, with the words of the docstring.
+LIMITS: dict[str, str] = {
+    "twolayer.theory.mixup.calibration.mixup_posterior.mixed_posterior": "NaN where no mixed point falls",
+    "twolayer.theory.mixup.calibration.mixup_posterior.mixup_posterior_pair": "where no mixed point falls",
+    "twolayer.theory.perturbation.orthogonal.flow.gram_angle": "norm zero gives NaN",
+    "twolayer.theory.perturbation.wide.bounds.direction_certificate": "infinite where P_q is 0",
+    "twolayer.theory.shortcut.availability.four_points.four_point": "NaN where it is never negative",
+    "twolayer.theory.shortcut.gradients.attribution.leakage_stats": "NaN for 0 over 0",
+    "twolayer.theory.shortcut.gradients.attribution.block_leakage": "NaN for 0 over 0",
+    "twolayer.sims.components.attacks.pgd.logit_gap": "-inf where it is the only class",
+    "twolayer.theory.mixup.features.laws.conservation_residual": "a zero entry gives inf or NaN",
+    "twolayer.theory.mixup.features.laws.noise_growth": "A zero entry at a noise patch gives inf or NaN",
+    "twolayer.theory.mixup.features.laws.rare_ratio": "NaN at alpha = 0",
+    "twolayer.theory.mixup.features.noise.lift": "NaN for patches that are linearly dependent",
+}

@@ -1,0 +1,108 @@
+"""Every theorem of the catalogue: on random instances, under hypothesis, and with broken code."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tests.theory import spoilt, verdicts
+from tests.theory.verdicts import BLOCK
+from twolayer.theory.verification import registry, theorem
+
+every_theorem = pytest.mark.parametrize("name", registry.THEOREMS)
+
+
+@every_theorem
+def test_theorem_holds_and_its_controls_are_caught(name):
+    statement = registry.THEOREMS[name]
+    verdict = verdicts.verify(statement)
+    assert verdict.held, verdict
+    assert verdict.instances == 64
+    assert set(verdict.controls) == set(statement.controls)
+    assert not verdicts.differences(statement, verdict, verdicts.recorded()[name])
+
+
+@every_theorem
+def test_theorem_holds_wherever_hypothesis_looks(name):
+    """Corners of the knobs' ranges included, which uniform draws never meet."""
+    statement = registry.THEOREMS[name]
+    allowed = int(stats.binom.isf(1e-9, BLOCK, statement.failure_rate))
+
+    @settings(max_examples=10)
+    @given(
+        size=st.sampled_from(statement.sizes),
+        seed=st.integers(0, 2**31 - 1),
+        knobs=st.fixed_dictionaries(
+            {
+                name: st.floats(low, high, allow_subnormal=False)
+                for name, (low, high) in statement.knobs.items()
+            }
+        ),
+    )
+    def check(size, seed, knobs):
+        keys = jax.random.split(jax.random.key(seed), BLOCK)
+        knobs = {name: jnp.full(BLOCK, value, float) for name, value in knobs.items()}
+        outcome = theorem.judge(statement, size, keys, knobs)
+        assert np.sum(outcome.violated) <= allowed, outcome
+
+    check()
+
+
+def test_names_and_sources():
+    for name, statement in registry.THEOREMS.items():
+        assert statement.name == name
+        stem, _, claim = name.partition(".")
+        assert claim and any(stem in stems for stems in registry.WINGS.values())
+        assert statement.source.startswith(("[paper]", "[derived]"))
+        assert all(low < high for low, high in statement.knobs.values())
+
+
+def test_selection():
+    everything = list(registry.THEOREMS.values())
+    assert registry.select([]) == everything
+    both = [*registry.select(["wide"]), *registry.select(["perturbation.orthogonal"])]
+    assert registry.select(["perturbation"]) == both
+    assert [*both, *registry.select(["mixup", "shortcut"])] == everything
+    chosen = registry.select(["wide.width", "perturbation.wide.direction", "wide.width"])
+    assert [statement.name for statement in chosen] == ["wide.width", "wide.direction"]
+    with pytest.raises(
+        ValueError,
+        match="NAME must be one of perturbation, mixup, shortcut, wide, .*, wide.eff.*'wid'",
+    ):
+        registry.select(["wide", "wid"])
+
+
+@pytest.fixture
+def fresh_compilations():
+    """What is compiled with spoilt code must not outlive the test, nor be replaced by older."""
+    caches = (theorem._compiled_sampler, theorem._compiled_examiner)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_every_theorem_can_be_spoilt():
+    assert set(spoilt.SPOILT) == set(registry.THEOREMS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in spoilt.QUICK else pytest.mark.slow)
+        for name in spoilt.SPOILT
+    ],
+)
+def test_broken_code_is_noticed(name, monkeypatch, fresh_compilations):
+    _, module, function, change = spoilt.SPOILT[name]
+    original = getattr(module, function)
+    monkeypatch.setattr(
+        module, function, lambda *args, **options: change(original(*args, **options))
+    )
+    verdict = verdicts.verify(registry.THEOREMS[name])
+    expected = "VACUOUS" if name in spoilt.VACUOUS else "VIOLATED"
+    assert verdict.status == expected, verdict

@@ -1,0 +1,340 @@
+"""Optimal unconstrained features under mixup: the statements about a given simplex frame.
+
+All [derived], Theorem B1. Instances hold what turns the frame, targets before normalisation, two
+classes and scales; frame, targets and features follow from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax import Array
+
+from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less, within_rounding
+from twolayer.theory.verification.sampling import below, normals, uniform
+from twolayer.theory.mixup.collapse import optimal_features, dual
+from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+
+SIZES = ({"k": 2, "d": 2}, {"k": 4, "d": 5})
+KNOBS = {"log_scale": (-1.0, 1.0), "log_kappa": (-3.0, 5.0), "sharpness": (0.0, 4.0)}
+
+
+@struct.dataclass
+class Mixed:
+    """A frame, a target of any kind, and a mix of two classes."""
+
+    raw: Array  # (d, k - 1), of what turns the frame
+    bend: Array  # (k, d), away from the frame, for controls
+    target_raw: Array  # (k,), logarithms of the target up to a constant
+    other_raw: Array  # (k,), of another distribution
+    shift: Array  # (d,), away from the optimum
+    lam: Array  # weight of the first class
+    first: Array  # classes, integers
+    second: Array  # different from the first
+    scale: Array
+    kappa: Array
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return self.target_raw.shape[0]
+
+    @property
+    def w(self) -> Array:
+        """The simplex frame."""
+        k = self.num_classes
+        turned, _ = jnp.linalg.qr(self.raw)
+        return optimal_features.simplex_etf(None, k, k - 1, self.scale) @ turned.T
+
+    @property
+    def strength(self) -> Array:
+        """A, from the scale."""
+        return self.scale**2 * self.num_classes / (self.num_classes - 1)
+
+    @property
+    def decay(self) -> Array:
+        """Decay of the features, which gives kappa."""
+        return self.strength / self.kappa
+
+    def pair(self, lam: Array) -> Array:
+        """Target of the two classes, the first one's weight lam; shape of lam and (k,)."""
+        rows = jnp.eye(self.num_classes)
+        lam = jnp.asarray(lam)[..., None]
+        first, second = (
+            jnp.broadcast_to(rows[at], (*lam.shape[:-1], self.num_classes))
+            for at in (self.first, self.second)
+        )
+        return lam * first + (1 - lam) * second
+
+
+def sample(key: Array, size: Size, knobs: Knobs) -> Mixed:
+    """Frames turned at random, targets of any sharpness, two different classes."""
+    k, d = size["k"], size["d"]
+    raw, bend, target, other, shift, rest = normals(key, (d, k - 1), (k, d), (k,), (k,), (d,), (3,))
+    first = below(k, rest[1])
+    return Mixed(
+        raw=raw,
+        bend=bend,
+        target_raw=knobs["sharpness"] * target,
+        other_raw=other,
+        shift=shift,
+        lam=uniform(rest[0]),
+        first=first,
+        second=(first + 1 + below(k - 1, rest[2])) % k,
+        scale=10.0 ** knobs["log_scale"],
+        kappa=10.0 ** knobs["log_kappa"],
+    )
+
+
+# The optimum -------------------------------------------------------------------------------------
+
+
+def _optimum(at: Mixed, *, solver: float = 1.0, bend: float = 0.0) -> Bounds:
+    """``solver`` is a wrong factor of the decay that the solver sees; ``bend`` spoils the frame."""
+    w = at.w + bend * at.scale * at.bend
+    target = jax.nn.softmax(at.target_raw)
+    h = optimal_features.ufm_features(w, target, solver * at.decay)
+    gradient = jax.grad(optimal_features.ufm_objective)(h, w, target, at.decay)
+    logits = w @ h
+    probs = jax.nn.softmax(logits)
+    away = h + at.shift / at.scale
+    here, there = (optimal_features.ufm_objective(point, w, target, at.decay) for point in (h, away))
+    gain = at.decay / 2 * jnp.sum((away - h) ** 2)
+    reach = 1 + jnp.max(jnp.abs(logits))
+    return {
+        "stationary": Bound(lhs=jnp.max(jnp.abs(gradient)) / at.scale, rhs=1e-13 * reach),
+        "strongly convex": within_rounding(here + gain, there, jnp.abs(there) + gain + reach),
+        "logits": equal(logits, at.kappa * (target - probs), 1e-13 * (reach + at.kappa)),
+    }
+
+
+OPTIMUM = Theorem(
+    name="collapse.optimum",
+    statement="For a simplex frame W and any target t the mixed cross-entropy with decay mu has "
+    "the unique minimiser h* = W'(t - p)/mu, p = softmax(W h*), with logits kappa (t - p), and "
+    "J(h) >= J(h*) + (mu/2)|h - h*|^2.",
+    source="[derived] Theorem B1",
+    sizes=SIZES,
+    knobs=KNOBS,
+    sample=sample,
+    conclusions=_optimum,
+    free=("raw", "target_raw", "shift"),
+    controls={
+        "decay half as large again": Control(conclusions=functools.partial(_optimum, solver=1.5)),
+        "rows that are no frame": Control(conclusions=functools.partial(_optimum, bend=0.1)),
+    },
+)
+
+
+def _dual(at: Mixed, *, factor: float = 1.0) -> Bounds:
+    target, q = jax.nn.softmax(at.target_raw), jax.nn.softmax(at.other_raw)
+    p = dual.ufm_probs(target, factor * at.kappa)
+
+    def objective(probs: Array) -> Array:
+        return jnp.sum(probs * jnp.log(probs)) + at.kappa / 2 * jnp.sum((probs - target) ** 2)
+
+    gain = jnp.sum(q * jnp.log(q / p)) + at.kappa / 2 * jnp.sum((q - p) ** 2)
+    constant = jnp.log(p) + at.kappa * (p - target)
+    room = 1e-12 * (1 + at.kappa + jnp.max(-jnp.log(p)))
+    return {
+        "distribution": equal(jnp.sum(p), jnp.ones(()), 1e-12),
+        "one constant": equal(jnp.max(constant), jnp.min(constant), room),
+        "gain": equal(objective(q) - objective(p), gain, room),
+    }
+
+
+DUAL = Theorem(
+    name="collapse.dual",
+    statement="The probabilities p at the optimum solve log p_c + kappa (p_c - t_c) = nu; for "
+    "every other distribution q the dual D(q) = sum q log q + (kappa/2)|q - t|^2 exceeds D(p) by "
+    "KL(q||p) + (kappa/2)|q - p|^2.",
+    source="[derived] Theorem B1",
+    sizes=SIZES,
+    knobs=KNOBS,
+    sample=sample,
+    conclusions=_dual,
+    free=("target_raw", "other_raw"),
+    controls={"kappa a tenth larger": Control(conclusions=functools.partial(_dual, factor=1.1))},
+)
+
+
+# Same class and different classes ----------------------------------------------------------------
+
+
+def _same_root(k: int, kappa: Array) -> Array:
+    """The root of kappa K q = log((1 - (K - 1) q) / q) in (0, 1/K), by bisection of log q."""
+
+    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        middle = (low + high) / 2
+        q = jnp.exp(middle)
+        under = kappa * k * q < jnp.log1p(-(k - 1) * q) - middle
+        return jnp.where(under, middle, low), jnp.where(under, high, middle)
+
+    ends = -jnp.log(k) - jnp.log1p(kappa) - 40.0, -jnp.log(k) + 0 * kappa
+    low, high = jax.lax.fori_loop(0, 80, halve, ends)
+    return jnp.exp((low + high) / 2)
+
+
+def _same_class(at: Mixed, *, row: float = 1.0, second: bool = False) -> Bounds:
+    lams = jnp.stack([at.lam, jnp.zeros_like(at.lam), jnp.ones_like(at.lam)])
+    target = at.pair(lams) if second else dataclasses.replace(at, second=at.first).pair(lams)
+    w = at.w
+    h = optimal_features.ufm_features(w, target, at.decay)
+    q = _same_root(at.num_classes, at.kappa)
+    expected = row * at.num_classes * q / at.decay * w[at.first]
+    # q is a root to its last digits; where kappa is small the feature is what 1 - K q leaves.
+    size = 1e-12 * at.num_classes / at.decay * at.scale * jnp.maximum(q, 1e-3)
+    return {"on the row": equal(h, jnp.broadcast_to(expected, h.shape), size)}
+
+
+SAME_CLASS = Theorem(
+    name="collapse.same_class",
+    statement="Two samples of one class i mix to the feature (K q/mu) w_i whatever lambda is, "
+    "with kappa K q = log((1 - (K - 1) q)/q), q in (0, 1/K).",
+    source="[derived] Theorem B1 (i); that it lies on the row [paper]",
+    sizes=SIZES,
+    knobs=KNOBS,
+    sample=sample,
+    conclusions=_same_class,
+    free=("raw", "lam"),
+    controls={
+        "a row half as long again": Control(conclusions=functools.partial(_same_class, row=1.5)),
+        "two classes": Control(conclusions=functools.partial(_same_class, second=True)),
+    },
+)
+
+
+def _channels(at: Mixed, *, linear: bool = False) -> Bounds:
+    k, w = at.num_classes, at.w
+    lams = jnp.stack([at.lam, 1 - at.lam, jnp.full_like(at.lam, 0.5), jnp.ones_like(at.lam)])
+    parts = optimal_features.ufm_coefficients(lams, k, at.scale, at.decay)
+    h = optimal_features.ufm_features(w, at.pair(lams), at.decay)
+    expected = (
+        parts.coef_i[:, None] * w[at.first][None] + parts.coef_j[:, None] * w[at.second][None]
+    )
+    if linear:
+        # Between the features of either class alone.
+        alone = parts.coef_i[3] - (parts.coef_j[3] if k == 2 else 0)
+        expected = alone * at.pair(lams) @ w
+    z = h @ w.T
+    room = 1e-12 * (1 + jnp.max(jnp.abs(z), axis=1))
+    others = jnp.ones(k).at[at.first].set(0).at[at.second].set(0) > 0
+    probs = jax.nn.softmax(z)
+    ratio = jnp.log(parts.p_i / parts.p_j)
+    swapped = jnp.stack([parts.coef_i[0], parts.coef_i[1], parts.coef_i[2]])
+    mirror = jnp.stack([parts.coef_j[1], parts.coef_j[0], parts.coef_j[2]])
+    unequal = jnp.where(others[None, :], jnp.abs(probs - parts.p_o[:, None]), 0)
+    return {
+        "combination": equal(h * at.scale, expected * at.scale, room[:, None]),
+        "others alike": Bound(lhs=jnp.max(unequal, axis=1), rhs=jnp.full_like(room, 1e-13) + room),
+        "logits": equal(z[:, at.first] - z[:, at.second], ratio, 2 * room),
+        "exchange": equal(swapped * at.strength, mirror * at.strength, jnp.max(room)),
+    }
+
+
+CHANNELS = Theorem(
+    name="collapse.channels",
+    statement="Samples of classes i and j mix to [(lam - p_i + p_o) w_i + (1 - lam - p_j + p_o) "
+    "w_j]/mu, all other classes having one probability p_o; exchanging the classes exchanges lam "
+    "and 1 - lam, at lam = 1/2 the feature is parallel to w_i + w_j, and z_i - z_j = "
+    "log(p_i/p_j).",
+    source="[derived] Theorem B1 (ii), (v)",
+    sizes=SIZES,
+    knobs=KNOBS,
+    sample=sample,
+    conclusions=_channels,
+    free=("raw", "lam"),
+    controls={"linear in lambda": Control(conclusions=functools.partial(_channels, linear=True))},
+)
+
+
+# The boundary ------------------------------------------------------------------------------------
+
+
+def _deviation(at: Mixed) -> tuple[Array, Array, Array]:
+    """The statement's u, omega and logit lam."""
+    crowd = dual.omega_log(jnp.log(at.kappa))
+    logit = jnp.log(at.lam) - jnp.log1p(-at.lam)
+    room = 2 * at.kappa * jnp.minimum(at.lam, 1 - at.lam)
+    return ((at.num_classes - 2) * crowd + jnp.abs(logit)) / room, crowd, logit
+
+
+def _far_from_uniform(at: Mixed) -> Bounds:
+    deviation, _, _ = _deviation(at)
+    return {"kappa": strictly_less(deviation, jnp.ones_like(deviation))}
+
+
+def _boundary(at: Mixed, *, crowded: float = 1.0, gap: float = 1.0) -> Bounds:
+    deviation, crowd, logit = _deviation(at)
+    z = at.w @ optimal_features.ufm_features(at.w, at.pair(at.lam), at.decay)
+    first, second = z[at.first], z[at.second]
+    rounding = 1e-12 * (1 + jnp.max(jnp.abs(z)))
+    bounds = {
+        "logit": Bound(
+            lhs=jnp.abs(first - second - logit), rhs=-2 * crowded * jnp.log1p(-deviation) + rounding
+        )
+    }
+    if at.num_classes > 2:
+        others = jnp.ones(at.num_classes).at[at.first].set(0).at[at.second].set(0) > 0
+        above = first - jnp.max(jnp.where(others, z, -jnp.inf))
+        floor = jnp.log(at.kappa * at.lam / crowd) + jnp.log1p(-deviation)
+        bounds["channel"] = Bound(lhs=gap * floor, rhs=above + rounding)
+    return bounds
+
+
+BOUNDARY = Theorem(
+    name="collapse.boundary",
+    statement="Let u = ((K - 2) omega(log kappa) + |logit lam|)/(2 kappa min(lam, 1 - lam)) < 1, "
+    "omega + log omega = log kappa. Then |z_i - z_j - logit lam| <= -2 log(1 - u), while "
+    "z_i - z_o >= log(kappa lam (1 - u)/omega): the two classes' logits keep the log odds of their "
+    "targets, at a distance from all others that grows like log kappa.",
+    source="[derived] Theorem B1 (iii), with a rate",
+    sizes=SIZES,
+    knobs=KNOBS | {"log_kappa": (1.0, 6.0)},
+    sample=sample,
+    hypotheses=_far_from_uniform,
+    conclusions=_boundary,
+    free=("raw", "lam"),
+    controls={
+        "a tenth of the distance": Control(conclusions=functools.partial(_boundary, crowded=0.1)),
+        "the gap grows faster": Control(conclusions=functools.partial(_boundary, gap=1.5)),
+    },
+)
+
+
+# Squared loss ------------------------------------------------------------------------------------
+
+
+def _squared(at: Mixed, *, entropy: bool = False) -> Bounds:
+    w = at.w
+    lams = jnp.stack([at.lam, jnp.ones_like(at.lam), jnp.zeros_like(at.lam)])
+    features = optimal_features.ufm_features if entropy else optimal_features.ufm_mse_features
+    h = features(w, at.pair(lams), at.decay)
+    normal = w.T @ w + at.decay * jnp.eye(w.shape[1])
+    solved = jnp.linalg.solve(normal, (at.pair(lams) @ w).T).T
+    condition = 1 + at.kappa
+    size = 1e-14 * condition * at.scale / (at.strength + at.decay)
+    between = at.lam * h[1] + (1 - at.lam) * h[2]
+    linear = {"linear": equal(h[0], between, size)}
+    return linear if entropy else linear | {"optimum": equal(h, solved, 10 * size)}
+
+
+SQUARED_LOSS = Theorem(
+    name="collapse.squared_loss",
+    statement="With squared loss the optimal feature is W't/(A + mu), linear in lambda.",
+    source="[derived] Theorem B1 (iv)",
+    sizes=SIZES,
+    knobs=KNOBS | {"log_kappa": (-1.0, 4.0)},
+    sample=sample,
+    conclusions=_squared,
+    free=("raw", "lam"),
+    controls={"cross-entropy": Control(conclusions=functools.partial(_squared, entropy=True))},
+)
+
+THEOREMS = (OPTIMUM, DUAL, SAME_CLASS, CHANNELS, BOUNDARY, SQUARED_LOSS)

@@ -19,27 +19,27 @@ MEASURED := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/attacks.json $(RESULTS)/be
 .PHONY: reproduce paper test test-all fuzz mutants torture audit browser lint typecheck bench verify falsify clean
 
 reproduce: $(VENV)/.runtime
-	$(BIN)/python -m sims run all --scale $(SCALE) --results $(RESULTS)
+	$(BIN)/twolayer run all --scale $(SCALE) --results $(RESULTS)
 	$(if $(VERDICTS),$(MAKE) --no-print-directory $(VERDICTS))
-	$(BIN)/python -m figures report --scale $(SCALE) --results $(RESULTS) --out $(OUT)
+	$(BIN)/twolayer report --scale $(SCALE) --results $(RESULTS) --out $(OUT)
 
 # LaTeX is looked for first, so that nobody learns after half an hour that it is not there.
 paper:
 	@$(MAKE) --no-print-directory -C paper needs
 	$(if $(MEASURED),$(MAKE) --no-print-directory $(MEASURED))
 	$(MAKE) --no-print-directory reproduce
-	$(BIN)/python -m figures numbers --scale $(SCALE) --results $(RESULTS) --out $(OUT)
+	$(BIN)/twolayer numbers --scale $(SCALE) --results $(RESULTS) --out $(OUT)
 	$(MAKE) --no-print-directory -C paper OUT=$(abspath $(OUT))
 
 # Verdicts for the report; `make verify` checks on more instances.
 $(RESULTS)/theorems.json: $(THEORY) | $(VENV)/.runtime
 	mkdir -p $(RESULTS)
-	$(BIN)/python -m theory verify --instances 1000 --json $@ --save $(RESULTS)/counterexamples
+	$(BIN)/twolayer verify --instances 1000 --json $@ --save $(RESULTS)/counterexamples
 
 # A short search for counterexamples; `make falsify` searches longer.
 $(RESULTS)/attacks.json: $(THEORY) | $(VENV)/.runtime
 	mkdir -p $(RESULTS)
-	$(BIN)/python -m theory falsify --budget 5 --json $@ --save $(RESULTS)/counterexamples
+	$(BIN)/twolayer falsify --budget 5 --json $@ --save $(RESULTS)/counterexamples
 
 # A ratio that this machine misses is shown as missed; only `make bench` fails on it.
 $(RESULTS)/bench.json: $(THEORY) $(SIMS) | $(VENV)/.test
@@ -68,7 +68,7 @@ mutants: $(VENV)/.dev
 
 # Kills, full disks, damaged files and other faults; takes most of half an hour.
 torture: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 -q tests/torture
+	$(BIN)/python -m pytest -n 2 -q tests/robustness/crash
 
 # Are weaknesses known of the pinned versions? Status 3 where the service that knows is out of reach.
 audit: $(VENV)/.dev
@@ -82,11 +82,11 @@ typecheck: $(VENV)/.dev
 	$(BIN)/mypy
 
 verify: $(VENV)/.runtime
-	$(BIN)/python -m theory verify --instances 10000 --save $(RESULTS)/counterexamples
+	$(BIN)/twolayer verify --instances 10000 --save $(RESULTS)/counterexamples
 
 falsify: $(VENV)/.runtime
 	mkdir -p $(RESULTS)
-	$(BIN)/python -m theory falsify --budget 60 --json $(RESULTS)/attacks.json --save $(RESULTS)/counterexamples
+	$(BIN)/twolayer falsify --budget 60 --json $(RESULTS)/attacks.json --save $(RESULTS)/counterexamples
 
 bench: $(VENV)/.test
 	mkdir -p $(RESULTS)

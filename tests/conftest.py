@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-from twolayer.host import program_memory, jax_setup
+from twolayer.host import jax_setup, program_memory
 
-install_import_hook("theory", "beartype.beartype")
+install_import_hook("twolayer.theory", "beartype.beartype")
 
 # A notebook's, which may not be installed here.
 os.environ.pop("MPLBACKEND", None)

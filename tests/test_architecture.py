@@ -6,18 +6,28 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-FLOORS = ("theory", "sims", "figures")  # an import may only point to the left, or stay
-OWNERS = {"matplotlib": "figures", "optax": "sims"}
+FLOORS = ("host", "theory", "sims", "figures", "cli")  # an import points to the left, or stays
+OWNERS = {"matplotlib": "figures", "optax": "sims", "tyro": "cli", "rich": "cli"}
 FILES = sorted(
     path.relative_to(ROOT)
-    for floor in FLOORS
-    for path in (ROOT / floor).rglob("*.py")
+    for folder in ("theory", "sims", "figures", "twolayer/host", "twolayer/cli")
+    for path in (ROOT / folder).rglob("*.py")
     if "__pycache__" not in path.parts
 )
+# Folders of a floor that hold folders of stems.
 WINGS = sorted(
-    {path.name for floor in FLOORS for path in (ROOT / floor).iterdir() if path.is_dir()}
-    - {"__pycache__"}
+    {
+        path.parent.parent.name
+        for floor, stem in (("theory", "theorems"), ("sims", "experiment.py"))
+        for path in (ROOT / floor).glob(f"*/*/{stem}")
+    }
 )
+
+
+def dotted(path):
+    """The full name of a module's package, as imports say it."""
+    parts = path.parent.parts
+    return parts if parts[0] == "twolayer" else ("twolayer", *parts)
 
 
 def imported(source, package):
@@ -35,37 +45,44 @@ def imported(source, package):
 
 def complaints(path, source):
     """What a file's imports break."""
-    floor = path.parts[0]
-    wing = path.parts[1] if path.parts[1] in WINGS else None
+    package = dotted(path)
+    floor, *inner = package[1:]
+    place = tuple(inner[:2]) if inner and inner[0] in WINGS else ()
     found = []
-    for name in sorted(imported(source, path.parent.parts)):
+    for name in sorted(imported(source, package)):
         first, *rest = name.split(".")
-        if first == "tests":
-            found.append(f"{path} imports the tests: {name}")
-        if first in FLOORS and FLOORS.index(first) > FLOORS.index(floor):
-            found.append(f"{path} imports upwards: {name}")
-        if first in FLOORS and rest and wing and rest[0] in WINGS and rest[0] != wing:
-            found.append(f"{path} imports another wing: {name}")
+        if first in ("tests", "theory", "sims", "figures"):
+            found.append(f"{path} imports {first}, which only this repository has: {name}")
+        if first == "twolayer" and rest and rest[0] in FLOORS:
+            above, *within = rest
+            if FLOORS.index(above) > FLOORS.index(floor):
+                found.append(f"{path} imports upwards: {name}")
+            other = tuple(within[:2]) if within and within[0] in WINGS else ()
+            if place and other and place[: len(other)] != other[: len(place)]:
+                found.append(f"{path} imports another study: {name}")
         if OWNERS.get(first, floor) != floor:
             found.append(f"{path} imports {first}, which is for {OWNERS[first]} alone")
     return found
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
-def test_imports_point_down_and_stay_in_their_wing(path):
+def test_imports_point_down_and_stay_in_their_study(path):
     assert not complaints(path, (ROOT / path).read_text())
 
 
 @pytest.mark.parametrize(
     "path, source, words",
     [
-        ("theory/kernels/shallow.py", "from sims import data", "upwards: twolayer.sims.components.data"),
-        ("theory/kernels/shallow.py", "def f():\n    import twolayer.figures.engine.style", "upwards: twolayer.figures.engine.style"),
-        ("sims/components/data.py", "import theory, figures", "upwards: figures"),
+        ("theory/networks.py", "from twolayer.sims.components import data", "upwards: twolayer.s"),
+        ("theory/networks.py", "def f():\n    import twolayer.figures.report", "upwards: twolayer"),
+        ("twolayer/host/atomic_io.py", "from twolayer.theory import networks", "upwards"),
+        ("sims/components/data.py", "import twolayer.cli.main", "upwards: twolayer.cli"),
+        ("sims/components/data.py", "from theory import networks", "only this repository has"),
         ("theory/x.py", "from matplotlib.figure import Figure", "for figures alone"),
         ("theory/x.py", "import optax", "for sims alone"),
         ("figures/x.py", "import optax", "for sims alone"),
-        ("sims/x.py", "import tests.conftest", "imports the tests"),
+        ("sims/x.py", "import tyro", "for cli alone"),
+        ("sims/x.py", "import tests.conftest", "only this repository has"),
     ],
 )
 def test_the_rules_notice(path, source, words):
@@ -73,29 +90,37 @@ def test_the_rules_notice(path, source, words):
     assert words in complaint
 
 
-def test_the_rules_notice_another_wing(monkeypatch):
-    monkeypatch.setitem(globals(), "WINGS", ["mixup", "perturbation"])
-    path = Path("theory/mixup/features/dynamics.py")
+def test_the_rules_notice_another_study():
+    path = Path("theory/mixup/features/theorems/dynamics.py")
     for source in (
         "from twolayer.theory.perturbation import wide",
         "import twolayer.theory.perturbation.wide.surrogate",
-        "from theory import perturbation",
-        "from ..perturbation import wide",
-        "from .. import perturbation",
+        "from twolayer.theory.mixup import collapse",
+        "from ...collapse import dual",
+        "from ...perturbation.wide import surrogate",
     ):
-        (complaint,) = complaints(path, source)
-        assert "another wing" in complaint
-    assert not complaints(path, "from twolayer.theory.mixup import collapse\nfrom theory import kernels")
-    assert not complaints(Path("theory/verification/registry.py"), "from twolayer.theory.perturbation import wide")
+        levels = source.replace("...perturbation", "....perturbation")
+        (complaint,) = complaints(path, levels)
+        assert "another study" in complaint
+    allowed = (
+        "from twolayer.theory.mixup.features import data\nfrom twolayer.theory import networks"
+    )
+    assert not complaints(path, allowed)
+    engine = Path("theory/verification/registry.py")
+    assert not complaints(engine, "from twolayer.theory.perturbation import wide")
 
 
-def test_every_floor_and_wing_is_there():
-    assert "perturbation" in WINGS
-    assert {path.parts[0] for path in FILES} >= {"theory", "sims"}
+def test_every_wing_is_there():
+    assert {"perturbation", "mixup", "shortcut"} <= set(WINGS)
 
 
-def test_every_folder_is_a_package_with_types():
+def test_every_folder_is_a_package():
     for path in FILES:
         assert (ROOT / path.parent / "__init__.py").is_file(), path
-    for floor in {path.parts[0] for path in FILES}:
-        assert (ROOT / floor / "py.typed").is_file(), floor
+    assert (ROOT / "twolayer/py.typed").is_file()
+
+
+def test_the_package_reaches_the_floors_by_links():
+    for floor in ("theory", "sims", "figures"):
+        link = ROOT / "twolayer" / floor
+        assert link.is_symlink() and link.resolve() == ROOT / floor

@@ -7,7 +7,20 @@ import jaxtyping
 import pytest
 
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import availability, availability_grid, calibration, collapse, features, flows, gate_kernels, maps, mesh, orthogonal, seeds, training
+from tests.benchmarks import (
+    availability,
+    availability_grid,
+    calibration,
+    collapse,
+    features,
+    flows,
+    gate_kernels,
+    maps,
+    mesh,
+    orthogonal,
+    seeds,
+    training,
+)
 from tests.benchmarks.measure import Check, Row
 
 TINY = dict(repeats=1)

@@ -9,10 +9,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from twolayer.figures.latex import format
-from twolayer.sims.engine import registry, plan, storage
-from twolayer.sims.components import data
 from tests.test_architecture import FILES, ROOT, imported
+from twolayer.figures.latex import format
+from twolayer.sims.components import data
+from twolayer.sims.engine import plan, registry, storage
 
 UNPICKLING = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"}
 RUNNING = {"eval", "exec", "compile", "__import__"}

@@ -18,8 +18,8 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float, Key
 
-from twolayer.theory.kernels import activations
 from twolayer.theory import validation
+from twolayer.theory.kernels import activations
 from twolayer.theory.kernels.activations import ActivationLike
 
 
@@ -99,8 +99,8 @@ def empirical_gate_kernel(
 ) -> Float[Array, "n k"]:
     r"""Finite-width gate kernel :math:`\Phi_m(x, z) = \sum_i a_i^2 \phi'(p_i(x)) \phi'(p_i(z))`.
 
-    Its mean over initialisations is :func:`twolayer.theory.kernels.shallow.gate_kernel`; one pair deviates by the
-    radius of Theorem W. Shape ``(n, k)``; memory ``m (n + k)``.
+    Its mean over initialisations is :func:`twolayer.theory.kernels.shallow.gate_kernel`; one pair
+    deviates by the radius of Theorem W. Shape ``(n, k)``; memory ``m (n + k)``.
     """
     p = checked("p", p)
     x, z = validation.pair(x, z)

@@ -1,0 +1,1 @@
+"""Draw figures from stored results and keep them."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
-from twolayer.host import atomic_io, jax_setup
+from twolayer.host import atomic_io, checkout
 
 _NUMBER = (int, float)
 _OR_NONE = (int, float, NoneType)
@@ -19,13 +19,13 @@ _COMMON = {"name": str, "source": str, "statement": str, "code": str, "seed": in
 # File, the command that writes it, and the keys and types that its rows must have.
 _FILES: dict[str, tuple[str, dict[str, Any]]] = {
     "theorems": (
-        "python -m theory verify --json",
+        "twolayer verify --json",
         _COMMON
         | {"status": str, "instances": int, "vacuous": int, "violations": int, "allowed": int}
         | {"worst_slack": _OR_NONE, "tightness": _OR_NONE, "controls": dict, "missed": list},
     ),
     "attacks": (
-        "python -m theory falsify --json",
+        "twolayer falsify --json",
         _COMMON
         | {"status": str, "falsified": bool, "restarts": int, "steps": int, "slack": _OR_NONE}
         | {"closest": _OR_NONE},
@@ -47,8 +47,8 @@ class Records:
     """Rows by name; empty where the command has not been run.
 
     Attributes:
-      theorems: verdicts of ``python -m theory verify``.
-      attacks: what ``python -m theory falsify`` found.
+      theorems: verdicts of ``twolayer verify``.
+      attacks: what ``twolayer falsify`` found.
       bench: comparisons of ``make bench``.
       machine: what the comparisons were measured on.
       stale: the files whose rows other code has computed than is here now.
@@ -85,7 +85,7 @@ def read(folder: str | Path) -> Records:
             raise ValueError(f"{path} must have one row a name.")
         codes = {content["code"]} if kind == "bench" else {row["code"] for row in rows}
         packages = ("theory", "sims") if kind == "bench" else ("theory",)
-        if codes != {jax_setup.source_digest(*packages)}:
+        if codes != {checkout.source_digest(*packages)}:
             stale.append(path.name)
     return Records(**found, machine=machine, stale=tuple(stale))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twolayer.figures.engine import registry
-from twolayer.host import console, atomic_io
+from twolayer.host import atomic_io, console
 
 if TYPE_CHECKING:
     from twolayer.sims.engine.results import StemResults
@@ -69,8 +69,8 @@ def draw_all(
     modules = {stem: registry.get(stem) for stem in stems or registry.STEMS}
     from tqdm import tqdm
 
+    from twolayer.host import process_pool
     from twolayer.sims.engine import experiment
-    from twolayer.host import jax_setup as runtime
 
     loaded = {stem: experiment.load(stem, scale, results, seeds=seeds) for stem in modules}
     for stem in modules:
@@ -78,7 +78,7 @@ def draw_all(
     found = {stem: _kept(loaded[stem], Path(out) / stem) for stem in modules}
     missing = [stem for stem in modules if not found[stem]]
     draw = functools.partial(_draw, out=Path(out))
-    drawn = runtime.in_processes(draw, [loaded[stem] for stem in missing])
+    drawn = process_pool.in_processes(draw, [loaded[stem] for stem in missing])
     with tqdm(total=len(missing), unit="stem", disable=not console.on_terminal()) as bar:
         for stem, (figures, _) in zip(missing, drawn, strict=True):
             found[stem] = figures
@@ -139,7 +139,7 @@ def _key(results: StemResults) -> str:
     import matplotlib
 
     digest = hashlib.sha256(matplotlib.__version__.encode())
-    for source in sorted(Path(__file__).parent.rglob("*.py")):
+    for source in sorted(Path(__file__).parent.parent.rglob("*.py")):
         digest.update(source.read_bytes())
     for run in results.values():
         digest.update(f"{run.study}/{run.label}".encode())

@@ -1,0 +1,1 @@
+"""Numbers and tables of the paper, as LaTeX."""

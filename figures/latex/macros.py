@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twolayer.figures.engine import artifacts
-from twolayer.figures.latex import tables, format
 from twolayer.figures.judged import word
-from twolayer.sims.engine import registry
+from twolayer.figures.latex import format, tables
 from twolayer.host import atomic_io
+from twolayer.sims.engine import registry
 
 if TYPE_CHECKING:
     from twolayer.figures.engine.artifacts import Records

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twolayer.figures.latex import format
 from twolayer.figures.judged import speed_word, word
+from twolayer.figures.latex import format
 
 if TYPE_CHECKING:
     from twolayer.figures.engine.artifacts import Records

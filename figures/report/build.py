@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from twolayer.figures.report import html
 from twolayer.figures.engine import artifacts
 from twolayer.figures.engine.render import Drawn, Stem
 from twolayer.figures.judged import WORDS, speed_word, word
+from twolayer.figures.report import html
 from twolayer.figures.report.html import table, text, verdict
+from twolayer.host import atomic_io
 from twolayer.sims.engine import registry
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import StemResults
-from twolayer.host import atomic_io
 
 if TYPE_CHECKING:
     from twolayer.figures.engine.artifacts import Records

@@ -1,0 +1,1 @@
+"""Digests of the code that computes a cell."""

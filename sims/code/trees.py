@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import theory
+from twolayer.host import checkout
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-# Packages whose code counts as the project's wherever they are installed.
-_OWN = [Path(__file__).parent, Path(theory.__file__).parent]
+# Folders whose code counts as the project's wherever they are installed; links lead to some.
+_OWN = [checkout.PACKAGE, *(checkout.PACKAGE / floor for floor in ("theory", "sims"))]
 
 
 @functools.cache

@@ -1,0 +1,1 @@
+"""Parts that studies share: data, models, training and attacks."""

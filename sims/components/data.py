@@ -2,7 +2,8 @@
 
 Nothing is downloaded and nothing stands in for missing data: the error says what to install or
 where to point. Files are in the idx format (http://yann.lecun.com/exdb/mnist, optionally gzipped)
-or one ``<name>.npz`` with ``x_train, y_train, x_test, y_test``, see :mod:`twolayer.sims.components.image_files`.
+or one ``<name>.npz`` with ``x_train, y_train, x_test, y_test``, see
+:mod:`twolayer.sims.components.image_files`.
 """
 
 from __future__ import annotations

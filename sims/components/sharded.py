@@ -21,9 +21,9 @@ from jax.sharding import PartitionSpec as P
 
 from twolayer.sims.components.devices import ROWS, by_rows, everywhere, gathered, spread_rows
 from twolayer.theory import validation
-from twolayer.theory.training import gradient_descent
 from twolayer.theory.kernels import shallow
 from twolayer.theory.kernels.activations import Activation, ActivationLike
+from twolayer.theory.training import gradient_descent
 from twolayer.theory.training.momentum import TrainTrace
 
 KINDS: Mapping[str, Callable[..., Array]] = {
@@ -154,10 +154,12 @@ def train_dual(
       y: labels -1 and +1, shape ``(n,)``.
       a: output weights, shape ``(m,)``.
       steps: number of steps.
-      options: the others of ``twolayer.theory.training.gradient_descent.train_dual``: numbers and words.
+      options: the others of ``twolayer.theory.training.gradient_descent.train_dual``: numbers and
+        words.
 
     Returns:
-      Coefficients, shape ``(n, m)``, and the trace, as ``twolayer.theory.training.gradient_descent.train_dual`` gives them.
+      Coefficients, shape ``(n, m)``, and the trace, as
+      ``twolayer.theory.training.gradient_descent.train_dual`` gives them.
 
     Raises:
       ValueError: as ``twolayer.theory.training.gradient_descent.train_dual``.

@@ -1,9 +1,9 @@
 """Several processes with one computation: a cluster of JAX's, joined or started on this machine.
 
 The processes of a cluster see each other's devices and compute together what is spread over them
-(``twolayer.sims.components.sharded``), on CPUs by gloo. Where a scheduler has started them (SLURM, Open MPI, ...) JAX
-finds the cluster; elsewhere :func:`supervise` starts one on loopback, of which each process is a
-:func:`started` member.
+(``twolayer.sims.components.sharded``), on CPUs by gloo. Where a scheduler has started them (SLURM,
+Open MPI, ...) JAX finds the cluster; elsewhere :func:`supervise` starts one on loopback, of which
+each process is a :func:`started` member.
 """
 
 from __future__ import annotations

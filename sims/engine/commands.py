@@ -19,7 +19,7 @@ def run(
     data: str | Path | None = None,
 ) -> str:
     """The command that computes what is missing of what was asked for."""
-    words = ["python", "-m", "sims", "run", stem, "--scale", scale]
+    words = ["twolayer", "run", stem, "--scale", scale]
     if str(folder) != "results":
         words += ["--results", str(folder)]
     if seeds is not None:

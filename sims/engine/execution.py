@@ -22,9 +22,9 @@ from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from twolayer.host import jax_setup, process_pool
 from twolayer.sims.components import devices, image_sets
 from twolayer.sims.engine.experiment import Inputs, Study, map_seeds, word_index
-from twolayer.host import jax_setup
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -99,7 +99,7 @@ def compiled(lowered: jax.stages.Lowered) -> Callable:
 
 def compiled_at_once() -> int:
     """How many programs are compiled at a time."""
-    return min(4, jax_setup.cores())
+    return min(4, process_pool.cores())
 
 
 @contextlib.contextmanager

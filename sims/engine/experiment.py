@@ -3,8 +3,8 @@
 A stem is an :class:`Experiment`: one or more studies and the claims about their results. A study is
 a pure function ``simulate(key, config, inputs)`` and, for each scale, a table of configs with the
 number of seeds of each. The key of seed ``s`` is ``runtime.key(s)``; one (config, seed) is a
-cell. ``twolayer.sims.engine.plan`` computes the missing cells, :func:`load` reads them back, and neither needs to
-know what is simulated.
+cell. ``twolayer.sims.engine.plan`` computes the missing cells, :func:`load` reads them back, and
+neither needs to know what is simulated.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import jax
 import numpy as np
 from jax import Array
 
+from twolayer.host import jax_setup
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run as Run
 from twolayer.sims.engine.results import StemResults
 from twolayer.theory import validation
-from twolayer.host import jax_setup
 
 SCALES = ("smoke", "default", "paper")
-# Options of ``python -m sims run``, which offers every config field as an option too.
+# Options of ``twolayer run``, which offers every config field as an option too.
 RESERVED = (
     *("scale", "seeds", "results", "data", "only", "processes", "keep_stale", "part"),
     *("set", "help"),
@@ -160,7 +160,8 @@ def map_seeds(fn: Callable[[Array], Any], keys: Array) -> Any:
 
 
 def load(stem: str, scale: str, folder: str | Path = "results", **asked: Any) -> StemResults:
-    """Read back what a run has stored; all arguments are at ``twolayer.sims.engine.loading.load``."""
+    """Read back what a run has stored; all arguments are at
+    ``twolayer.sims.engine.loading.load``."""
     from twolayer.sims.engine import loading
 
     return loading.load(stem, scale, folder, **asked)

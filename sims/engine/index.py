@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from twolayer.sims.engine import provenance, storage
 from twolayer.host import atomic_io
+from twolayer.sims.engine import provenance, storage
 
 
 class Index:

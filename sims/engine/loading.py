@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.sims.engine import registry, commands, execution, provenance, selection, storage
 from twolayer.sims.code import digest
 from twolayer.sims.components.image_sets import DATA_VARIABLE, check_folder
+from twolayer.sims.engine import commands, execution, provenance, registry, selection, storage
 from twolayer.sims.engine.index import Index
 from twolayer.sims.engine.results import Run, StemResults
 from twolayer.sims.engine.selection import Setting

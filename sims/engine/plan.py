@@ -12,15 +12,15 @@ from typing import Any
 
 import jax
 
-from twolayer.sims.engine import registry, execution, selection, storage
+from twolayer.host import atomic_io
 from twolayer.sims.code import digest
-from twolayer.sims.forecast import memory_check
-from twolayer.sims.engine.experiment import Inputs
 from twolayer.sims.components.image_sets import DATA_VARIABLE, MissingData, Use, check_folder
+from twolayer.sims.engine import execution, registry, selection, storage
+from twolayer.sims.engine.experiment import Inputs
 from twolayer.sims.engine.jobs import Job, Row
 from twolayer.sims.engine.selection import Setting
 from twolayer.sims.engine.sweep import Plan
-from twolayer.host import atomic_io
+from twolayer.sims.forecast import memory_check
 
 
 def run(

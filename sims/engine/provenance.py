@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
 import jaxlib
 import numpy as np
 
-from twolayer.host import jax_setup
+from twolayer.host import checkout, jax_setup
 
 OTHER_CODE = "computed by other code than is here now"
 
@@ -30,7 +28,7 @@ def here() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
         **_numerics(),
-        "commit": _commit(),
+        "commit": checkout.commit(),
     }
 
 
@@ -67,25 +65,3 @@ def _numerics() -> dict[str, Any]:
         "generator": jax.default_prng_impl.value,
         "partitionable": jax.threefry_partitionable.value,
     }
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that this file is in, marked if changed; None outside of one."""
-    root = Path(__file__).resolve().parent.parent
-    try:
-        run = ["git", "-C", str(root)]
-        top = subprocess.run(
-            [*run, "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
-        )
-        # An installed copy may lie below somebody else's repository.
-        if Path(top.stdout.strip()).resolve() != root:
-            return None
-        described = subprocess.run(
-            [*run, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()

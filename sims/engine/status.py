@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twolayer.sims.engine import registry, commands, labels, provenance, storage
 from twolayer.sims.code import digest
+from twolayer.sims.engine import commands, labels, provenance, registry, storage
 from twolayer.sims.engine.experiment import SCALES, Experiment, Study
 from twolayer.sims.engine.index import Index
 

@@ -1,7 +1,8 @@
 """Results on disk: one cell, that is one (config, seed), is an ``.npz`` and a ``.json`` sidecar.
 
-Both are written whole (see ``twolayer.host.atomic_io``), the sidecar last, so a process killed at any moment
-leaves complete cells and at most a temporary file. The sidecar holds the hash of the ``.npz`` and a
+Both are written whole (see ``twolayer.host.atomic_io``), the sidecar last, so a process killed at
+any moment leaves complete cells and at most a temporary file. The sidecar holds the hash of the
+``.npz`` and a
 digest of itself: a damaged cell is named in a warning and counts as absent. Of processes that write
 the same cell the first one's stays. Where a stale cell is replaced the new arrays wait in a file of
 their own, which the sidecar leads to from the moment that it is the new one. The name of a cell is
@@ -27,8 +28,8 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.sims import check_system
 from twolayer.host import atomic_io
+from twolayer.sims import check_system
 
 check_system()
 import fcntl  # noqa: E402

@@ -2,7 +2,8 @@
 
 On CPU each core computes one cell at a time, so that a killed run loses no more than those in
 flight; on accelerators the missing seeds of a config go in one call, spread over all of them. Runs
-at the same time on the same folder divide the cells among them (see ``twolayer.sims.engine.leases``).
+at the same time on the same folder divide the cells among them (see
+``twolayer.sims.engine.leases``).
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from twolayer.host import console, jax_setup, process_pool
 from twolayer.sims.engine import execution, leases, provenance, storage
 from twolayer.sims.engine.jobs import Job, Row
-from twolayer.host import console, jax_setup
 
 # Seconds between two looks at whether another run has stored a cell.
 _LOOK = 0.5
@@ -162,7 +163,9 @@ class Plan:
             tqdm(total=self.total, initial=self.done, unit="cell", disable=not show) as bar,
         ):
             while batches:
-                for _, (jobs, results, seconds) in execution.side_by_side(attempt, batches, workers):
+                for _, (jobs, results, seconds) in execution.side_by_side(
+                    attempt, batches, workers
+                ):
                     for job, arrays in zip(jobs, results, strict=True):
                         # Its share of the wall clock: seconds of cells add up to it.
                         share = seconds / len(jobs) / workers / processes
@@ -225,4 +228,4 @@ def cells_at_once(processes: int = 1) -> int:
     [measured] Two threads with a cell each do 1.9 times the work of one on two cores, where XLA's
     own threads make little of products as small as these.
     """
-    return max(1, jax_setup.cores() // processes) if jax.default_backend() == "cpu" else 1
+    return max(1, process_pool.cores() // processes) if jax.default_backend() == "cpu" else 1

@@ -1,8 +1,9 @@
 """A traced program as a list of operations: calls inlined, numbers of steps of its loops known.
 
-A program's costs are read off it (``twolayer.sims.forecast.op_counts``, ``twolayer.sims.forecast.peak_memory``) without running or compiling
-anything. Numbers that do not depend on keys or data, such as a traced config field that says how
-long to train, are evaluated where a loop asks for them.
+A program's costs are read off it (``twolayer.sims.forecast.op_counts``,
+``twolayer.sims.forecast.peak_memory``) without running or compiling anything. Numbers that do not
+depend on keys or data, such as a traced config field that says how long to train, are evaluated
+where a loop asks for them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The balance of this machine: seconds of one unit of each kind of work, and of compiling.
 
-Small programs whose work is counted as that of any other (``twolayer.sims.forecast.op_counts``) are compiled and run;
-the balance is what explains their times best.
+Small programs whose work is counted as that of any other (``twolayer.sims.forecast.op_counts``) are
+compiled and run; the balance is what explains their times best.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 import scipy.optimize
 from jax import Array
 
-from twolayer.sims.engine import execution
-from twolayer.sims.forecast import op_counts, jaxpr
-from twolayer.sims.forecast.op_counts import Work
 from twolayer.host import jax_setup
+from twolayer.sims.engine import execution
+from twolayer.sims.forecast import jaxpr, op_counts
+from twolayer.sims.forecast.op_counts import Work
 
 # A round of all probes takes a tenth of a second.
 _ROUNDS = 20

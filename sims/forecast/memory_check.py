@@ -10,8 +10,9 @@ from pathlib import Path
 import jax
 
 from twolayer.sims.engine import execution
-from twolayer.sims.forecast import peak_memory, jaxpr as programs
 from twolayer.sims.engine.sweep import Plan
+from twolayer.sims.forecast import jaxpr as programs
+from twolayer.sims.forecast import peak_memory
 
 # Where Linux tells what a container may use.
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
@@ -35,7 +36,7 @@ def check_memory(plan: Plan) -> None:
         if needed > there:
             raise ValueError(
                 f"{job.row.name} needs {in_words(needed)} of memory for one call, and this "
-                f"machine has {in_words(there)}; see python -m sims plan."
+                f"machine has {in_words(there)}; see twolayer plan."
             )
 
 

@@ -1,7 +1,8 @@
 """What a run will need, before anything runs: memory, flops and time of each label.
 
-The work is counted from the traced programs (``twolayer.sims.forecast.op_counts``), its time follows from the balance of
-this machine (``twolayer.sims.forecast.machine``), and that of the run from going through it as the runner does.
+The work is counted from the traced programs (``twolayer.sims.forecast.op_counts``), its time
+follows from the balance of this machine (``twolayer.sims.forecast.machine``), and that of the run
+from going through it as the runner does.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Hashable, Sequence
 import jax
 from tqdm import tqdm
 
-from twolayer.sims.forecast import machine as balance, op_counts, memory_check, peak_memory, jaxpr as programs
+from twolayer.host import console, process_pool
 from twolayer.sims.engine import execution, sweep
+from twolayer.sims.engine.experiment import Study
+from twolayer.sims.forecast import jaxpr as programs
+from twolayer.sims.forecast import machine as balance
+from twolayer.sims.forecast import memory_check, op_counts, peak_memory
 from twolayer.sims.forecast.machine import Balance
 from twolayer.sims.forecast.op_counts import Work
-from twolayer.sims.engine.experiment import Study
-from twolayer.host import console, jax_setup
 
 
 @dataclasses.dataclass
@@ -141,7 +144,8 @@ def forecast(plan: sweep.Plan, measured: Balance | None = None) -> Forecast:
     shares, total = schedule(
         calls,
         workers=at_once,
-        cores=jax_setup.cores(),
+        cores=process_pool.cores(),
+        compiling=execution.compiled_at_once(),
         shared=jax.default_backend() == "cpu",
     )
     for place, share in shares.items():
@@ -156,11 +160,16 @@ def _count(
 ) -> tuple[Work, float, Hashable, float]:
     jaxpr, args, program = execution.traced_program(study, config, num_seeds)
     block = programs.block(jaxpr, args, known=(1,), turns=study.turns)
-    return op_counts.count(block), peak_memory.peak(block), program, measured.code * op_counts.code(block)
+    return (
+        op_counts.count(block),
+        peak_memory.peak(block),
+        program,
+        measured.code * op_counts.code(block),
+    )
 
 
 def schedule(
-    calls: Sequence[Call], *, workers: int, cores: int, shared: bool
+    calls: Sequence[Call], *, workers: int, cores: int, compiling: int, shared: bool
 ) -> tuple[dict[int, float], float]:
     """Go through a run: calls in order by some workers, programs compiled ahead beside them.
 
@@ -172,13 +181,14 @@ def schedule(
       calls: in the order of the run.
       workers: how many calls are under way at a time.
       cores: of this machine.
+      compiling: how many programs are compiled at a time.
       shared: whether calls run on the cores that compile, and not on an accelerator.
 
     Returns:
       The seconds of every row that has calls, and those of the run.
     """
-    compiling = collections.OrderedDict((call.program, call.compiling) for call in calls)
-    programs_left = list(compiling.items())[::-1]
+    seconds_to_compile = {call.program: call.compiling for call in calls}
+    programs_left = list(seconds_to_compile.items())[::-1]
     calls_left = list(calls)[::-1]
     compiled: set[Hashable] = set()
     under_compile: dict[Hashable, float] = {}
@@ -189,7 +199,7 @@ def schedule(
         while calls_left and len(under_way) < workers:
             call = calls_left.pop()
             under_way.append((call, now, [call.seconds]))
-        while programs_left and len(under_compile) < execution.compiled_at_once():
+        while programs_left and len(under_compile) < compiling:
             program, seconds = programs_left.pop()
             under_compile[program] = seconds
         running = [entry for entry in under_way if entry[0].program in compiled]

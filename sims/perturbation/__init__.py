@@ -1,0 +1,1 @@
+"""Simulations of learning from adversarial perturbations."""

@@ -8,9 +8,22 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import availability, availability_grid, calibration, collapse, features, flows, gate_kernels, maps, mesh, orthogonal, seeds, training
+from tests.benchmarks import (
+    availability,
+    availability_grid,
+    calibration,
+    collapse,
+    features,
+    flows,
+    gate_kernels,
+    maps,
+    mesh,
+    orthogonal,
+    seeds,
+    training,
+)
 from tests.benchmarks.measure import Row, machine
-from twolayer.host import atomic_io, jax_setup
+from twolayer.host import atomic_io, checkout, jax_setup
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "maps": maps.run,
@@ -64,11 +77,13 @@ def main(
     if given.json:
         table = {
             "machine": machine(),
-            "code": jax_setup.source_digest("theory", "sims"),
+            "code": checkout.source_digest("theory", "sims"),
             "rows": [row.record() for row in rows],
         }
         try:
-            atomic_io.write(given.json, (json.dumps(atomic_io.signed(table), indent=2) + "\n").encode())
+            atomic_io.write(
+                given.json, (json.dumps(atomic_io.signed(table), indent=2) + "\n").encode()
+            )
         except atomic_io.NotWritten as error:
             parser.exit(1, f"python -m tests.benchmarks: {error}\n")
     missed = sum(not row.met for row in rows)

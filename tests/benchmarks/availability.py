@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from twolayer.theory.shortcut.availability import shortcut_bias, data, flows
+from twolayer.theory.shortcut.availability import data, flows, shortcut_bias
 
 TAUS = (1e-3, 1.0, 10.0, 100.0, 1e3)
 SIGMA = 0.6
@@ -23,9 +23,9 @@ def population(
     kernel = functools.partial(flows.ntk, kind="relu", beta=1.0)
     rho, alpha, times = jnp.array([0.7, 0.9]), jnp.array([4.0, 1.0]), jnp.asarray(taus)
     ours = jax.jit(
-        lambda rho, alpha: flows.population_flow(
-            kernel, alpha, rho, SIGMA, times, n_quad, n_probe
-        )["probe_values"]
+        lambda rho, alpha: flows.population_flow(kernel, alpha, rho, SIGMA, times, n_quad, n_probe)[
+            "probe_values"
+        ]
     )
     reference = jax.jit(
         functools.partial(integrated, kernel=kernel, taus=times, n_quad=n_quad, n_probe=n_probe)

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from tests.benchmarks.measure import Check, Row, side_by_side
 from twolayer.sims.engine import execution
 from twolayer.sims.engine.experiment import Study, map_seeds
 from twolayer.sims.shortcut.availability import experiment as stem
 from twolayer.sims.shortcut.availability.networks import NetworkConfig
-from tests.benchmarks.measure import Check, Row, side_by_side
 
 _STUDY = next(each for each in stem.EXPERIMENT.studies if each.name == "network")
 
@@ -57,7 +57,9 @@ def run(
                 for seed in range(seeds)
                 for point in points
             ],
-            lambda: [each["loss"] for each in execution.results(_STUDY, config, range(seeds), None)],
+            lambda: [
+                each["loss"] for each in execution.results(_STUDY, config, range(seeds), None)
+            ],
         ],
         repeats,
     )

@@ -11,7 +11,7 @@ from jax import Array
 from scipy import optimize, special
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from twolayer.theory.mixup.calibration import scores, mixup_posterior, overlapping_pairs
+from twolayer.theory.mixup.calibration import mixup_posterior, overlapping_pairs, scores
 
 
 def temperature(*, n: int = 5000, k: int = 100, repeats: int = 7) -> list[Row]:

@@ -11,16 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from tests.benchmarks.measure import Check, Row, side_by_side
+from twolayer.host import process_pool
 from twolayer.sims.engine import execution
 from twolayer.sims.mixup.features import experiment as stem
 from twolayer.sims.mixup.features import patches
 from twolayer.sims.mixup.features.patches import PatchConfig
 from twolayer.sims.mixup.features.sweeps import WeightConfig, mixup_training
-from tests.benchmarks.measure import Check, Row, side_by_side
-from twolayer.host import jax_setup
-from twolayer.theory.mixup.features import dynamics, noise as features_noise
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features import dynamics
+from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.data import PatchData
+from twolayer.theory.mixup.features.dynamics import State
 
 LAM_X, LAM_Y = 0.7, 0.6
 
@@ -86,7 +87,7 @@ def grid(*, seeds: int = 8, steps: int = 1500, lams: int = 4, dispatched: int = 
     study = next(each for each in stem.EXPERIMENT.studies if each.name == "lambda")
     values = WeightConfig().lam_x[:lams]
     config = WeightConfig(lam_x=values, lam_y=values, steps=steps)
-    workers = jax_setup.cores()
+    workers = process_pool.cores()
     with execution.uncached():
         begin = time.perf_counter()
         done = dict(

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from twolayer.theory.training import function_space
 from twolayer.theory.kernels import shallow
+from twolayer.theory.training import function_space
 
 RTOL, ATOL = 1e-8, 1e-10
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from twolayer.host import jax_setup
+from twolayer.host import process_pool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +132,7 @@ def machine() -> dict[str, Any]:
     """What the numbers were measured on."""
     return {
         "cpu": _cpu_model(),
-        "cores": jax_setup.cores(),
+        "cores": process_pool.cores(),
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
         "python": platform.python_version(),

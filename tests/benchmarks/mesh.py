@@ -11,9 +11,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from twolayer.sims.components import devices, sharded
 from tests.benchmarks.measure import Check, Row, deviation, machine, side_by_side
 from twolayer.host import jax_setup
+from twolayer.sims.components import devices, sharded
 
 ROOT = Path(__file__).parent.parent.parent
 COUNT = 2

@@ -11,7 +11,9 @@ from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
 from twolayer.theory import geometry
-from twolayer.theory.perturbation.orthogonal import limit as orthogonal, flow as orthogonal_flow, perturbed
+from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
+from twolayer.theory.perturbation.orthogonal import limit as orthogonal
+from twolayer.theory.perturbation.orthogonal import perturbed
 
 ANGLE = 1e-3
 

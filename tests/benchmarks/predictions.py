@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twolayer.sims.forecast import machine, peak_memory, requirements, jaxpr as programs
-from twolayer.sims.engine import registry, execution, plan, storage
-from twolayer.sims.forecast.machine import Balance
-from twolayer.sims.engine.index import Index
 from twolayer.host import jax_setup
+from twolayer.sims.engine import execution, plan, registry, storage
+from twolayer.sims.engine.index import Index
+from twolayer.sims.forecast import jaxpr as programs
+from twolayer.sims.forecast import machine, peak_memory, requirements
+from twolayer.sims.forecast.machine import Balance
 
 PROGRAMS = 3
 # Labels below this many seconds are not told one by one.

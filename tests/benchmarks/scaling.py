@@ -14,9 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from twolayer.theory.training import gradient_descent
-from twolayer.theory.kernels import shallow
 from twolayer.host import jax_setup
+from twolayer.theory.kernels import shallow
+from twolayer.theory.training import gradient_descent
 
 
 def gram(n: int, d: int) -> Callable[[], Any]:
@@ -32,7 +32,9 @@ def dual(n: int, m: int) -> Callable[[], Any]:
 
     def train(pre: Any, x: Any) -> Any:
         matrix = gradient_descent.gram_matrix(x)
-        return gradient_descent.train_dual(pre, matrix, y, a, loss="identity", lr=1e-3, steps=10, gamma=0.0)
+        return gradient_descent.train_dual(
+            pre, matrix, y, a, loss="identity", lr=1e-3, steps=10, gamma=0.0
+        )
 
     return functools.partial(jax.jit(train), pre, x)
 

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from twolayer.sims.engine import execution
 from tests.benchmarks import training
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from twolayer.host import jax_setup
+from twolayer.host import process_pool
+from twolayer.sims.engine import execution
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
         done = execution.side_by_side(
             lambda seed: jax.block_until_ready(single(keys[seed])),
             range(num_seeds),
-            workers=jax_setup.cores(),
+            workers=process_pool.cores(),
         )
         return jnp.stack([outputs for _, outputs in sorted(done, key=lambda pair: pair[0])])
 

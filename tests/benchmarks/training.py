@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
-from twolayer.theory.training import gradient_descent
 from twolayer.theory import networks
 from twolayer.theory.networks import TwoLayer
+from twolayer.theory.training import gradient_descent
 
 BETA, GAMMA = 0.9, 0.0
 # Short products help only where the hardware multiplies short floats about this much faster.

@@ -8,13 +8,13 @@ from pathlib import Path
 import matplotlib
 import pytest
 
-from twolayer.figures.engine import registry, render, style
+from twolayer.cli.main import main
 from twolayer.figures import draw_all
-from twolayer.figures.__main__ import main
+from twolayer.figures.engine import registry, render, style
 from twolayer.figures.perturbation.wide import captions as wide_figures
 from twolayer.sims.engine import plan
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_figures_are_drawn_again_only_when_something_is_missing(smoke, tmp_path,
 
 
 def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
-    main(["perturbation.wide", "--scale", "smoke", "--results", str(smoke), "--out", str(tmp_path)])
+    main(["draw", "perturbation.wide", "--scale", "smoke", "--results", str(smoke), "--out", str(tmp_path)])
     assert "perturbation.wide/line" in capsys.readouterr().out
     assert not (tmp_path / "report.html").exists()
 
@@ -131,13 +131,13 @@ def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
     "options, words",
     [
         (
-            ["no.stem"],
+            ["draw", "no.stem"],
             f"stem must be one of {', '.join(registry.STEMS)}; got 'no.stem'",
         ),
         (["report", "no.stem"], "stem must be one of"),
-        (["--scale", "huge"], "scale must be one of smoke, default, paper; got 'huge'"),
-        ([], "make them with: python -m sims run perturbation.wide"),
-        (["--nonsense"], "unrecognized arguments: --nonsense"),
+        (["draw", "--scale", "huge"], "scale must be one of smoke, default, paper; got 'huge'"),
+        (["draw"], "make them with: twolayer run perturbation.wide"),
+        (["draw", "--nonsense"], "Unrecognized options: --nonsense"),
     ],
 )
 def test_wrong_input_is_one_line_and_status_2(options, words, tmp_path, capsys):
@@ -157,11 +157,11 @@ def test_a_folder_that_cannot_be_written(smoke, tmp_path, rejects):
 
 def test_help_does_not_import_what_is_slow():
     code = (
-        "import sys; from twolayer.figures.__main__ import main\n"
-        "try: main(['--help'])\n"
+        "import sys; from twolayer.cli.main import main\n"
+        "try: main(['draw', '--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "assert not {'jax', 'matplotlib', 'sims'} & set(sys.modules)"
+        "assert not {'jax', 'matplotlib', 'numpy'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "[report] [STEM ...]" in done.stdout
+    assert "usage: twolayer draw" in done.stdout

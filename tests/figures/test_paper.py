@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from twolayer.figures.engine import registry as figures
-from twolayer.figures.latex import macros, format
-from twolayer.sims.engine import registry as sims
 from tests.figures import figure_checks
+from twolayer.figures.engine import registry as figures
+from twolayer.figures.latex import format, macros
+from twolayer.host import checkout
+from twolayer.sims.engine import registry as sims
 from twolayer.theory.verification import registry as theorems
-from twolayer.host import jax_setup
 
-PAPER = Path(__file__).parent.parent / "paper"
+PAPER = Path(__file__).parents[2] / "paper"
 SECTIONS = sorted((PAPER / "sections").glob("*.tex"))
 # What may hold digits: the mathematics of statements, listings, marked constants, and arguments
 # that are names. Everything else is prose, in which a number is a result.
@@ -173,7 +173,10 @@ def store(folder, code, bench_code):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_verdicts_and_speeds_are_looked_up_and_must_be_of_this_code(results, tmp_path, rejects):
-    theory, both = jax_setup.source_digest("theory"), jax_setup.source_digest("theory", "sims")
+    theory, both = (
+        checkout.source_digest("theory"),
+        checkout.source_digest("theory", "sims"),
+    )
     store(tmp_path, theory, both)
     text = macros.write(list(results.values()), tmp_path, tmp_path).path.read_text()
     for macro in (
@@ -198,7 +201,11 @@ def test_verdicts_and_speeds_are_looked_up_and_must_be_of_this_code(results, tmp
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_missing_data_leaves_dashes_and_is_named(results, tmp_path):
-    store(tmp_path, jax_setup.source_digest("theory"), jax_setup.source_digest("theory", "sims"))
+    store(
+        tmp_path,
+        checkout.source_digest("theory"),
+        checkout.source_digest("theory", "sims"),
+    )
     wide = dataclasses.replace(results["perturbation.wide"], left_out=(("sweep", "mnist"),))
     stems = list({**results, "perturbation.wide": wide}.values())
     written = macros.write(stems, tmp_path, tmp_path)

@@ -11,9 +11,9 @@ import pytest
 
 from twolayer.figures import draw_all
 from twolayer.figures.report import build
-from twolayer.sims.engine import registry, plan
+from twolayer.host import checkout
+from twolayer.sims.engine import plan, registry
 from twolayer.sims.engine.claims import Claim
-from twolayer.host import jax_setup
 
 VOID = {"meta", "img", "br"}
 VERDICT = {
@@ -79,7 +79,7 @@ def page(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "get", lambda stem: experiment)
     (tmp_path / "theorems.json").write_text(json.dumps([VERDICT]))
     (tmp_path / "attacks.json").write_text(json.dumps([ATTACK]))
-    bench = {"machine": {}, "code": jax_setup.source_digest("theory", "sims"), "rows": [SPEED]}
+    bench = {"machine": {}, "code": checkout.source_digest("theory", "sims"), "rows": [SPEED]}
     (tmp_path / "bench.json").write_text(json.dumps(bench))
     path = build.write(stems, tmp_path, out)
     assert path == out / "report.html"

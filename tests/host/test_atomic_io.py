@@ -127,4 +127,6 @@ def test_who_is_no_process_of_this_machine_is_unknown(holder):
 def test_a_signed_object_knows_its_damage():
     signed = atomic_io.signed({"b": [1, 2.5], "a": None})
     assert atomic_io.is_intact(signed) and atomic_io.is_intact(dict(reversed(signed.items())))
-    assert not atomic_io.is_intact({**signed, "a": 0}) and not atomic_io.is_intact({**signed, "c": 0})
+    assert not atomic_io.is_intact({**signed, "a": 0}) and not atomic_io.is_intact(
+        {**signed, "c": 0}
+    )

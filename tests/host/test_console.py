@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def shell(line, **variables):
@@ -41,13 +41,16 @@ def test_closed_streams_do_not_end_a_command(tmp_path):
 
 
 def test_a_file_does_not_get_the_number_of_a_closed_stream():
-    code = "from theory import console; console.run(lambda: print(open('README.md').fileno() > 2))"
+    code = (
+        "from twolayer.host import console; "
+        "console.run(lambda: print(open('README.md').fileno() > 2))"
+    )
     for closed in ("2>&-", "<&-", "2>&- <&-"):
         assert shell(f'$PYTHON -c "{code}" {closed}').stdout == "True\n"
 
 
 def test_the_status_is_that_of_the_command():
-    code = "from theory import console; console.run(lambda: {})"
+    code = "from twolayer.host import console; console.run(lambda: {})"
     assert [shell(f"$PYTHON -c '{code.format(end)}'").returncode for end in (None, 0, 3)] == [
         0,
         0,
@@ -67,7 +70,8 @@ def test_a_missing_backend_of_a_notebook_does_not_keep_figures_from_being_drawn(
 @pytest.mark.skipif(not hasattr(os, "setuid") or os.getuid() != 0, reason="needs root")
 def test_a_user_without_a_home_computes_without_a_cache():
     code = (
-        "import os, jax; from theory import runtime; os.setuid(12345); runtime.configure();"
+        "import os, jax; from twolayer.host import jax_setup; os.setuid(12345);"
+        "jax_setup.configure();"
         "print(jax.config.jax_enable_x64, jax.config.jax_compilation_cache_dir)"
     )
     nowhere = {"HOME": None, "XDG_CACHE_HOME": None, "JAX_COMPILATION_CACHE_DIR": None}

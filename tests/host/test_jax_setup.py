@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.host import jax_setup
+from twolayer.host import jax_setup, process_pool
 
 # What a user's process may have set; the generators have keys of 2, 4, 4 and 1 words.
 SETTINGS = {
@@ -93,13 +93,13 @@ def test_keys_of_any_kind_become_keys_of_one_generator(setting):
 )
 def test_variables_of_the_environment_change_no_number_of_a_command(variables):
     code = (
-        "import jax; from theory import runtime; runtime.configure();"
+        "import jax; from twolayer.host import jax_setup; jax_setup.configure();"
         "key = jax.random.fold_in(runtime.key(7), 1);"
         "print(jax.random.normal(key, (3,)).tolist())"
     )
     command = [sys.executable, "-c", code]
     environment = {**os.environ, **variables}
-    folder = Path(__file__).parent.parent
+    folder = Path(__file__).parents[2]
     found = subprocess.check_output(command, env=environment, cwd=folder, text=True)
     with jax_setup.numerics():
         expected = jax.random.normal(jax.random.fold_in(jax_setup.key(7), 1), (3,)).tolist()
@@ -124,39 +124,41 @@ def two_cores(monkeypatch):
 
 
 def test_results_come_in_order_with_their_seconds(two_cores):
-    found = list(jax_setup.in_processes(math.factorial, [5, 3, 4]))
+    found = list(process_pool.in_processes(math.factorial, [5, 3, 4]))
     assert [result for result, _ in found] == [120, 6, 24]
     assert all(seconds >= 0 for _, seconds in found)
 
 
 def test_only_a_single_item_is_worked_on_here(two_cores):
-    ((here, _),) = jax_setup.in_processes(_process, [0])
+    ((here, _),) = process_pool.in_processes(_process, [0])
     assert here == os.getpid()
-    assert os.getpid() not in {process for process, _ in jax_setup.in_processes(_process, [0, 1])}
+    assert os.getpid() not in {
+        process for process, _ in process_pool.in_processes(_process, [0, 1])
+    }
 
 
 def test_errors_arrive(two_cores):
     with pytest.raises(ValueError, match="math domain"):
-        list(jax_setup.in_processes(_root, [1.0, -1.0]))
+        list(process_pool.in_processes(_root, [1.0, -1.0]))
 
 
 def test_no_process_outlives_the_results_or_an_error(two_cores):
     # Python's own end would stumble over processes that are just ending.
-    list(jax_setup.in_processes(_process, [0, 1]))
+    list(process_pool.in_processes(_process, [0, 1]))
     assert not multiprocessing.active_children()
     with pytest.raises(ValueError, match="math domain"):
-        list(jax_setup.in_processes(_root, [-1.0, 1.0]))
+        list(process_pool.in_processes(_root, [-1.0, 1.0]))
     assert not multiprocessing.active_children()
 
 
 def test_processes_forget_the_backend_of_a_notebook(two_cores, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://no_such_module.backend_inline")
-    assert [backend for backend, _ in jax_setup.in_processes(_backend, [0, 1])] == [None, None]
+    assert [backend for backend, _ in process_pool.in_processes(_backend, [0, 1])] == [None, None]
 
 
 def test_one_core_is_enough(monkeypatch):
     monkeypatch.setattr(jax_setup, "cores", lambda: 1)
-    found = [result for result, _ in jax_setup.in_processes(_process, [0, 1])]
+    found = [result for result, _ in process_pool.in_processes(_process, [0, 1])]
     assert found == [os.getpid()] * 2
 
 

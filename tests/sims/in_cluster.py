@@ -7,9 +7,9 @@ import time
 import jax
 import numpy as np
 
+from twolayer.host import jax_setup
 from twolayer.sims.components import devices, sharded
 from twolayer.sims.engine import cluster
-from twolayer.host import jax_setup
 
 NUM_SAMPLES = 101
 RIDGE = 0.5

@@ -1,4 +1,5 @@
-"""Computes on the first 1, 2, 4 and 8 of eight virtual devices, for ``tests/sims/test_devices.py``."""
+"""Computes on the first 1, 2, 4 and 8 of eight virtual devices, for
+``tests/sims/test_devices.py``."""
 
 import dataclasses
 import sys
@@ -7,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from twolayer.sims.engine import execution
-from twolayer.sims.components import devices, sharded
-from twolayer.sims.engine.experiment import Inputs, Study, traced
 from twolayer.host import jax_setup
+from twolayer.sims.components import devices, sharded
+from twolayer.sims.engine import execution
+from twolayer.sims.engine.experiment import Inputs, Study, traced
 
 # Numbers of rows and of devices: also a multiple of it, and fewer rows than devices.
 SIZES = ((203, 1), (203, 2), (203, 4), (203, 8), (64, 8), (5, 8))

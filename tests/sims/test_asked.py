@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twolayer.sims.engine import registry, execution, labels, plan as runner
-from twolayer.sims.forecast import memory_check
-from twolayer.sims.__main__ import main
+from tests.sims.test_run import DATA, write_images
+from twolayer.cli.main import main
+from twolayer.sims.engine import execution, labels, registry
+from twolayer.sims.engine import plan as runner
 from twolayer.sims.engine.experiment import Experiment
 from twolayer.sims.engine.loading import load
 from twolayer.sims.engine.status import status
-from tests.sims.test_run import DATA, write_images
+from twolayer.sims.forecast import memory_check
 
 TESTS = Path(__file__).parent
 SMOKE = ["run", "fake", "--scale", "smoke"]
@@ -231,10 +232,10 @@ def test_memory_is_that_of_the_machine():
 
 @pytest.mark.parametrize("command", [["status"], ["run", "shortcut.cues", "--scale", "smoke"]])
 def test_a_system_without_locks_is_told_in_one_line(command, tmp_path):
-    code = "import sys; sys.modules['fcntl'] = None; from twolayer.sims.__main__ import main; main()"
+    code = "import sys; sys.modules['fcntl'] = None; from twolayer.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *command, "--results", str(tmp_path)],
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )
@@ -245,6 +246,10 @@ def test_a_system_without_locks_is_told_in_one_line(command, tmp_path):
 
 @pytest.mark.parametrize("option", [["--set", "width=3"], ["--width", "3"], ["--data", "x"]])
 def test_figures_say_how_results_of_other_settings_are_read(refuses, option):
-    from twolayer.figures.__main__ import main as draw
+    from twolayer.cli.main import main as draw
 
-    refuses(draw, ["perturbation.wide", *option], "in Python by twolayer.sims.engine.experiment.load(stem, ")
+    refuses(
+        draw,
+        ["perturbation.wide", *option],
+        "in Python by twolayer.sims.engine.experiment.load(stem, ",
+    )

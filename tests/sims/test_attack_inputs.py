@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.sims.components.attacks import pgd
+from tests import dtypes
 from tests.sims.test_attacks import STEPS, WORDS, bowl
+from twolayer.sims.components.attacks import pgd
 
 N = 4
 CLEAN = np.random.default_rng(1).uniform(0.0, 1.0, (N, 9))
@@ -72,7 +73,7 @@ def test_dtypes_meet(norm, style):
             assert found.dtype == jnp.float32 and values.dtype == kind
             np.testing.assert_allclose(found, expected, rtol=1e-6)
             np.testing.assert_allclose(values, best, rtol=1e-6)
-        for short in (jnp.bfloat16, jnp.float16):
+        for short in dtypes.SHORT:
             found, values = run(x.astype(short), jnp.float32)
             assert found.dtype == short and values.dtype == jnp.float32
             np.testing.assert_allclose(found.astype(float), expected, atol=2.0**-9)

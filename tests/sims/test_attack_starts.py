@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from twolayer.sims.components.attacks import pgd
 from tests.sims.test_attacks import EPS, WORDS, bowl
+from twolayer.sims.components.attacks import pgd
 
 CLEAN = np.random.default_rng(1).uniform(0.0, 1.0, (4, 9))
 
@@ -59,9 +59,7 @@ def test_the_best_of_several_starts_counts():
 
     @functools.partial(jax.jit, static_argnames="restarts")
     def run(key, restarts):
-        return pgd.pgd(
-            ridge, x, norm="l2", steps=30, eps=1.2, random_start=key, restarts=restarts
-        )
+        return pgd.pgd(ridge, x, norm="l2", steps=30, eps=1.2, random_start=key, restarts=restarts)
 
     none, _ = pgd.pgd(ridge, x, norm="l2", steps=30, eps=1.2)
     np.testing.assert_array_equal(none, x)

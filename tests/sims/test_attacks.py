@@ -146,9 +146,7 @@ def test_coordinates_at_a_bound_are_left_out_of_the_choice():
     x, slope = jnp.array([[0.0, 0.5, 0.5]]), jnp.array([10.0, 1.0, -2.0])
 
     def run(steps, **options):
-        return pgd.pgd(
-            lambda x: x @ slope, x, norm="l0", steps=steps, low=0.0, high=1.0, **options
-        )
+        return pgd.pgd(lambda x: x @ slope, x, norm="l0", steps=steps, low=0.0, high=1.0, **options)
 
     # Published: coordinate 0 joins, is moved back, and joins again at every step.
     found, _ = run(50, skip_bound=False)

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.sims.engine import cluster
-from twolayer.sims.__main__ import main
 from tests.sims import in_cluster
+from twolayer.cli.main import main
+from twolayer.sims.engine import cluster
 from twolayer.theory.kernels import shallow
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 # Cells of one program and some ten milliseconds each.
 STEM = "perturbation.wide"
@@ -30,7 +30,7 @@ def member(what, folder):
 
 def run(folder, *options, **environment):
     return subprocess.Popen(
-        [sys.executable, "-m", "sims", "run", STEM, "--results", str(folder), *options],
+        [sys.executable, "-m", "twolayer", "run", STEM, "--results", str(folder), *options],
         env=ENVIRONMENT | environment,
         cwd=ROOT,
         text=True,

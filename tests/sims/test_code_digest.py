@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from twolayer.sims.engine import registry
 from twolayer.sims.code import digest as code_digest
+from twolayer.sims.engine import registry
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 STUDY = """
 import functools
 import enum
@@ -277,12 +277,13 @@ def test_functions_without_a_file_are_told_apart():
 
 def test_the_project_is_its_own_wherever_it_is_installed(tmp_path):
     """Among the libraries, under other settings and without this process's import hooks."""
-    for package in ("sims", "theory"):
-        shutil.copytree(ROOT / package, tmp_path / "site-packages" / package)
+    shutil.copytree(ROOT / "twolayer", tmp_path / "site-packages/twolayer")
     code = (
-        "import json; from sims import catalogue, code_digest\n"
-        "print(json.dumps({f'{stem} {study.name}': code_digest.of_study(study)\n"
-        "  for stem in catalogue.STEMS for study in catalogue.get(stem).studies}))"
+        "import json\n"
+        "from twolayer.sims.code import digest\n"
+        "from twolayer.sims.engine import registry\n"
+        "print(json.dumps({f'{stem} {study.name}': digest.of_study(study)\n"
+        "  for stem in registry.STEMS for study in registry.get(stem).studies}))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from twolayer.cli.main import main
 from twolayer.sims.engine import registry
-from twolayer.sims.__main__ import main
 
 TESTS = Path(__file__).parent
 # The command, with the stem of the tests in its catalogue.
 COMMAND = (
-    "import sys; from sims import catalogue; catalogue.STEMS['fake'] = 'fake_stem'; "
-    "from twolayer.sims.__main__ import main; main()"
+    "from twolayer.sims.engine import registry; registry.STEMS['fake'] = 'fake_stem'; "
+    "from twolayer.cli.main import main; main()"
 )
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parents[1]}{os.pathsep}{TESTS}"}
 
 
 @pytest.fixture
@@ -121,15 +121,15 @@ def test_a_stopped_run_says_how_far_it_came_and_resumes(uninterrupted, tmp_path)
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["status", "--help"]])
 def test_help_imports_nothing_slow(arguments):
     code = (
-        "import sys; from twolayer.sims.__main__ import main\n"
+        "import sys; from twolayer.cli.main import main\n"
         f"try: main({arguments})\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "print('slow:', {'jax', 'numpy', 'tyro', 'tqdm', 'sklearn'} & set(sys.modules))"
+        "print('slow:', {'jax', 'numpy', 'tqdm', 'sklearn'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
     )
-    assert "usage: python -m sims" in done.stdout and "slow: set()" in done.stdout
+    assert "usage: twolayer" in done.stdout and "slow: set()" in done.stdout
 
 
 def test_help_of_a_stem_lists_every_field(fake, capsys):
@@ -155,7 +155,7 @@ def test_run_overrides_list_and_status(fake, tmp_path, capsys):
     main(["status", "fake", "--results", str(tmp_path)])
     *table, others = capsys.readouterr().out.splitlines()
     assert [line.split() for line in table] == [
-        ["stem", "scale", "done", "total"],
+        ["study", "scale", "done", "total"],
         ["fake", "smoke", "2", "7"],
         ["fake", "default", "0", "24"],
         ["fake", "paper", "0", "1"],
@@ -165,16 +165,16 @@ def test_run_overrides_list_and_status(fake, tmp_path, capsys):
 
 def test_list_names_the_stems(fake, capsys, monkeypatch):
     monkeypatch.setattr(registry, "STEMS", {"fake": "fake_stem"})
-    main(["list"])
-    assert capsys.readouterr().out == "fake  A random walk and some pixels\n"
+    main(["list", "studies"])
+    assert "fake     A random walk and some pixels\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "the following arguments are required"),
-        (["walk"], "invalid choice: 'walk' (choose from"),
-        (["run"], "the following arguments are required: STEM"),
+        (["walk"], "COMMAND must be one of list, show"),
+        (["run"], "Missing from twolayer run: STUDY"),
+        (["run", "--scale", "smoke", "fake"], "STUDY must come first"),
         (
             ["run", "nope"],
             f"stem must be one of {', '.join(registry.STEMS)}, fake; got 'nope'",

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.sims.engine import execution
-from twolayer.sims.components import devices, sharded
 from tests.sims import on_devices
+from twolayer.sims.components import devices, sharded
+from twolayer.sims.engine import execution
 from twolayer.theory.kernels import activations, shallow
 from twolayer.theory.training import gradient_descent
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,8 @@ def computed(tmp_path_factory):
     """What a process with eight virtual devices has computed on meshes of all sizes."""
     file = tmp_path_factory.mktemp("devices") / "results.npz"
     # Compiling is most of its time, and takes half of it at this level.
-    flags = {"XLA_FLAGS": "--xla_backend_optimization_level=1"}
-    environment = {**os.environ, **flags, "PYTHONPATH": str(ROOT)}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1"
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.sims.on_devices", str(file)]
     subprocess.run(command, env=environment, cwd=ROOT, check=True)
     with np.load(file) as archive:

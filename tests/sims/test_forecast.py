@@ -1,6 +1,7 @@
 """Costs counted from programs, the schedule of a run, and the command that prints both."""
 
 import dataclasses
+import functools
 import importlib
 import math
 import time
@@ -11,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.sims.forecast import machine, op_counts, peak_memory, requirements, jaxpr as programs
-from twolayer.sims.engine import registry, execution, options, plan
-from twolayer.sims.__main__ import main
-from twolayer.sims.forecast.requirements import Call
 from tests.benchmarks import predictions
+from twolayer.cli import options, runs
+from twolayer.cli.main import main
+from twolayer.sims.engine import execution, plan, registry
+from twolayer.sims.forecast import jaxpr as programs
+from twolayer.sims.forecast import machine, op_counts, peak_memory, requirements
+from twolayer.sims.forecast.requirements import Call
 
 F32 = jnp.float32
 
@@ -196,22 +199,23 @@ def test_counted_costs_grow_as_the_formulas_say(stem, study, label, field, start
 
 
 def test_a_schedule_shares_the_cores():
+    schedule = functools.partial(requirements.schedule, shared=True, compiling=2)
     alone = [Call(0, 4.0, "p", 1.0)]
-    assert requirements.schedule(alone, workers=1, cores=2, shared=True) == ({0: 5.0}, 5.0)
+    assert schedule(alone, workers=1, cores=2) == ({0: 5.0}, 5.0)
     # Two programs on two cores, then four seconds of cells on each.
     calls = [Call(0, 4.0, "p", 1.0), Call(1, 4.0, "q", 1.0)]
-    assert requirements.schedule(calls, workers=2, cores=2, shared=True) == ({0: 2.5, 1: 2.5}, 5.0)
+    assert schedule(calls, workers=2, cores=2) == ({0: 2.5, 1: 2.5}, 5.0)
     same = [Call(0, 1.0, "p", 0.0)] * 6
-    assert requirements.schedule(same, workers=2, cores=2, shared=True)[1] == pytest.approx(3.0)
+    assert schedule(same, workers=2, cores=2)[1] == pytest.approx(3.0)
     # On one core two calls at a time take as long as one after the other.
     both = [Call(0, 4.0, "p", 0.0), Call(1, 4.0, "p", 0.0)]
-    assert requirements.schedule(both, workers=2, cores=1, shared=True) == ({0: 4.0, 1: 4.0}, 8.0)
-    assert requirements.schedule([], workers=2, cores=2, shared=True) == ({}, 0.0)
+    assert schedule(both, workers=2, cores=1) == ({0: 4.0, 1: 4.0}, 8.0)
+    assert schedule([], workers=2, cores=2) == ({}, 0.0)
 
 
 def test_overrides_can_be_set_together(fake):
     tokens = ["--set", "rates=0.5,2", "width=3", "--seeds", "4"]
-    given, overrides = options.parse(fake.EXPERIMENT, tokens)
+    given, overrides = options.parse(fake.EXPERIMENT, tokens, runs.Run, "twolayer run fake")
     assert given.seeds == 4 and overrides == {"rates": (0.5, 2.0), "width": 3}
 
 

@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from twolayer.sims.components import data
 from tests.sims.test_data import idx, tiny, write_idx, write_npz
+from twolayer.sims.components import data
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])

@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from twolayer.sims.engine import registry, leases, plan as runner, storage
 from twolayer.host import atomic_io
+from twolayer.sims.engine import leases, registry, storage
+from twolayer.sims.engine import plan as runner
 
 TESTS = Path(__file__).parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parents[1]}{os.pathsep}{TESTS}"}
 RUN = (
-    "import sys; from sims import catalogue; catalogue.STEMS['fake'] = 'fake_stem'; "
-    "from twolayer.sims.__main__ import main; main()"
+    "from twolayer.sims.engine import registry; registry.STEMS['fake'] = 'fake_stem'; "
+    "from twolayer.cli.main import main; main()"
 )
 # Takes what it can of 40 cells when told to go, and says which.
 TAKER = """
 import sys, pathlib
-from sims import leases
+from twolayer.sims.engine import leases
 held = leases.Leases(pathlib.Path(sys.argv[1]))
 with held:
     print("ready", flush=True)

@@ -9,6 +9,7 @@ import optax
 import pytest
 from scipy import stats
 
+from tests import dtypes
 from twolayer.sims.components import mixing, models
 from twolayer.theory.mixup.calibration import scores
 
@@ -110,19 +111,20 @@ def test_a_draw_of_zero_is_a_share_too(monkeypatch):
     np.testing.assert_allclose(weights, 1 / 3, rtol=1e-6)
 
 
-@pytest.mark.parametrize("dtypes", [("bfloat16", "float64"), ("float16", "float32")])
-def test_labels_sum_to_one_in_their_own_dtype(dtypes):
+@pytest.mark.parametrize("short", dtypes.SHORT)
+@pytest.mark.parametrize("long", ["float32", "float64"])
+def test_labels_sum_to_one_in_their_own_dtype(short, long):
     n = 512
-    images = jnp.ones((n, 2), dtypes[0])
-    classes = jax.nn.one_hot(jnp.arange(n) % K, K, dtype=dtypes[1])
+    images = jnp.ones((n, 2), short)
+    classes = jax.nn.one_hot(jnp.arange(n) % K, K, dtype=long)
     for options in (
         {"points": 3},
         {"weights": np.array([0.3, 0.7], np.float32)},
         {"points": 3, "label_weights": np.full(3, 0.333333)},
     ):
         x, targets = mix(jax.random.key(1), images, classes, **options)
-        assert (x.dtype, targets.dtype) == dtypes
-        off = 1e-15 if dtypes[1] == "float64" else 2e-7
+        assert (x.dtype, targets.dtype) == (short, long)
+        off = 1e-15 if long == "float64" else 2e-7
         np.testing.assert_allclose(jnp.sum(targets, axis=1), 1.0, atol=off, rtol=0)
         assert jnp.all(targets >= 0)
         np.testing.assert_array_equal(x.astype(float), 1.0)

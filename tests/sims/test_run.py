@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.sims.engine import registry, execution, plan as runner
+from twolayer.sims.engine import execution, registry
+from twolayer.sims.engine import plan as runner
 from twolayer.sims.engine.loading import load
 from twolayer.sims.engine.status import status
 
@@ -134,7 +135,7 @@ def test_load_names_what_is_missing_and_the_command(fake, tmp_path):
     assert "walk/gamma 0.25 seed 0, walk/gamma 0.25 seed 1, walk/gamma 0.5 seed 0 and 1 more" in (
         str(error.value)
     )
-    command = f"python -m sims run fake --scale smoke --results {tmp_path}"
+    command = f"twolayer run fake --scale smoke --results {tmp_path}"
     assert str(error.value).endswith(command)
     with pytest.raises(ValueError, match="scale must be one of smoke, default, paper; got 'big'"):
         load("fake", "big", tmp_path)
@@ -160,7 +161,7 @@ def test_overridden_cells_are_kept_apart_and_read_back(fake, tmp_path):
     with pytest.raises(ValueError) as error:
         load("fake", "smoke", tmp_path, **asked)
     told = f"--results {tmp_path} --only 'walk/gamma 0.5' --width 4 --rates 1.0 2.0"
-    assert str(error.value).endswith(f"python -m sims run fake --scale smoke {told}")
+    assert str(error.value).endswith(f"twolayer run fake --scale smoke {told}")
 
 
 @pytest.mark.parametrize(

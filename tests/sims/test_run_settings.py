@@ -10,10 +10,11 @@ import jax
 import numpy as np
 import pytest
 
-from twolayer.sims.engine import registry, execution, plan as runner, storage
+from twolayer.host import atomic_io
+from twolayer.sims.engine import execution, registry, storage
+from twolayer.sims.engine import plan as runner
 from twolayer.sims.engine.loading import load
 from twolayer.sims.engine.status import status
-from twolayer.host import atomic_io
 
 TESTS = Path(__file__).parent
 SETTINGS = {
@@ -37,19 +38,19 @@ def plain(monkeypatch):
 def by_command(tmp_path_factory):
     """What the command stores."""
     folder = tmp_path_factory.mktemp("command")
-    python("from twolayer.sims.__main__ import main; main(['run', 'plain', *ARGUMENTS])", folder)
+    python("from twolayer.cli.main import main; main(['run', 'plain', *ARGUMENTS])", folder)
     return contents(folder)
 
 
 def python(code, folder, **environment):
     """Run code in a process of its own, with ARGUMENTS for a command."""
     start = (
-        "from sims import catalogue; catalogue.STEMS['plain'] = 'plain_stem'\n"
+        "from twolayer.sims.engine import registry; registry.STEMS['plain'] = 'plain_stem'\n"
         f"FOLDER = {str(folder)!r}; ARGUMENTS = ['--scale', 'smoke', '--results', FOLDER]\n"
     )
     subprocess.run(
         [sys.executable, "-c", start + code],
-        env={**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", **environment},
+        env={**os.environ, "PYTHONPATH": f"{TESTS.parents[1]}{os.pathsep}{TESTS}", **environment},
         check=True,
         capture_output=True,
     )
@@ -87,9 +88,13 @@ def cell_a():
 @pytest.mark.parametrize(
     ("code", "environment"),
     [
-        ("from sims import runner; runner.run('plain', 'smoke', FOLDER, progress=False)", {}),
         (
-            "from twolayer.sims.__main__ import main; main(['run', 'plain', *ARGUMENTS])",
+            "from twolayer.sims.engine import plan\n"
+            "plan.run('plain', 'smoke', FOLDER, progress=False)",
+            {},
+        ),
+        (
+            "from twolayer.cli.main import main; main(['run', 'plain', *ARGUMENTS])",
             {"JAX_DEFAULT_PRNG_IMPL": "rbg", "JAX_THREEFRY_PARTITIONABLE": "0"},
         ),
     ],

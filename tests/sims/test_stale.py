@@ -8,8 +8,9 @@ import warnings
 import numpy as np
 import pytest
 
-from twolayer.sims.engine import registry, plan as runner, storage
-from twolayer.sims.__main__ import main
+from twolayer.cli.main import main
+from twolayer.sims.engine import plan as runner
+from twolayer.sims.engine import registry, storage
 from twolayer.sims.engine.loading import load
 from twolayer.sims.engine.status import status
 
@@ -123,7 +124,7 @@ def test_stale_cells_are_told_by_every_command_and_kept_on_demand(mine, tmp_path
     mine(*EDITED)
     folder = tmp_path / "with space"
     shutil.copytree(tmp_path / "mine", folder / "mine")
-    command = f"python -m sims run mine --scale smoke --results '{folder}'"
+    command = f"twolayer run mine --scale smoke --results '{folder}'"
     why = "computed by other code than is here now"
     with pytest.warns(UserWarning) as told:
         kept = load("mine", "smoke", folder)

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from twolayer.host import atomic_io
 from twolayer.sims.engine import provenance, storage
 from twolayer.sims.engine.index import Index
-from twolayer.host import atomic_io
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

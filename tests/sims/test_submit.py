@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from twolayer.cli.main import main
 from twolayer.sims.engine import submit
-from twolayer.sims.__main__ import main
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 STEM = "perturbation.wide"
 CELLS = ["--scale", "smoke", "--only", "m=100"]
@@ -19,7 +19,7 @@ CELLS = ["--scale", "smoke", "--only", "m=100"]
 
 def sims(command, *options):
     return subprocess.run(
-        [sys.executable, "-m", "sims", command, STEM, *map(str, options)],
+        [sys.executable, "-m", "twolayer", command, STEM, *map(str, options)],
         env=ENVIRONMENT,
         cwd=ROOT,
         text=True,
@@ -100,7 +100,7 @@ def test_a_scheduler_that_is_not_there_is_named(tmp_path):
     # In a process of its own, for submitit takes over the logging of the one that imports it.
     options = ["--cluster", "slurm", "--results", str(tmp_path), "--logs", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "sims", "submit", STEM, *CELLS, *options],
+        [sys.executable, "-m", "twolayer", "submit", STEM, *CELLS, *options],
         env={**ENVIRONMENT, "PATH": ""},
         cwd=ROOT,
         text=True,
@@ -119,7 +119,7 @@ def test_a_scheduler_that_refuses_says_why_in_one_line(tmp_path):
         (programs / name).chmod(0o755)
     options = ["--cluster", "slurm", "--results", str(tmp_path), "--logs", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "sims", "submit", STEM, *CELLS, "--seeds", "3", *options],
+        [sys.executable, "-m", "twolayer", "submit", STEM, *CELLS, "--seeds", "3", *options],
         env={**ENVIRONMENT, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
         cwd=ROOT,
         text=True,

@@ -10,18 +10,19 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from twolayer.theory.verification.inequality import Bound, strictly_less
 from twolayer.theory.mixup.calibration.theorems import mixup_posterior, temperature
-from twolayer.theory.mixup.collapse import optimal_features, dual
+from twolayer.theory.mixup.collapse import dual, optimal_features
 from twolayer.theory.mixup.collapse.theorems import optimal_features as collapse_theorems
 from twolayer.theory.mixup.features.theorems import error, learning
 from twolayer.theory.perturbation.orthogonal import limit
-from twolayer.theory.perturbation.orthogonal.theorems import agreement, instances, conditions
-from twolayer.theory.perturbation.wide.theorems import agreement as wide_agreement, direction, training, threshold
+from twolayer.theory.perturbation.orthogonal.theorems import agreement, conditions, instances
 from twolayer.theory.perturbation.wide import bounds
-from twolayer.theory.shortcut.availability.theorems import linear, four_points, spectra
+from twolayer.theory.perturbation.wide.theorems import agreement as wide_agreement
+from twolayer.theory.perturbation.wide.theorems import direction, threshold, training
+from twolayer.theory.shortcut.availability.theorems import four_points, linear, spectra
 from twolayer.theory.shortcut.cues.theorems import accuracy
-from twolayer.theory.shortcut.gradients.theorems import robust, max_margin, uniqueness
+from twolayer.theory.shortcut.gradients.theorems import max_margin, robust, uniqueness
+from twolayer.theory.verification.inequality import Bound, strictly_less
 
 
 def tightened(theorem, share, only=""):
@@ -66,10 +67,7 @@ def largest(theorem):
 def _clear_drift(at):
     bound = bounds.lazy_bound(at.p0, at.x, at.z, at.tau, at.gamma)
     floor = bound + 1e-12 * at.tau
-    return {
-        loss: strictly_less(floor, abs(training._drift(at, loss)))
-        for loss in training.LOSSES
-    }
+    return {loss: strictly_less(floor, abs(training._drift(at, loss))) for loss in training.LOSSES}
 
 
 WIDE = {
@@ -78,9 +76,7 @@ WIDE = {
         dataclasses.replace(training.LAZY_SIGN, hypotheses=_clear_drift)
     ),
     "flip mass with 3.999996 for 4": smallest(tightened(training.FLIP_MASS, 0.999999)),
-    "second part of the gradient 0.9": largest(
-        tightened(direction.INFINITE_GRADIENT, 0.9, "rest")
-    ),
+    "second part of the gradient 0.9": largest(tightened(direction.INFINITE_GRADIENT, 0.9, "rest")),
     "agreement without alignment": smallest(without(wide_agreement.AGREEMENT_A, "(iii)")),
     "threshold law with 0.6 of the radius": smallest(tightened(threshold.THRESHOLD_LAW, 0.6)),
     "label noise with 0.65 of the radius": smallest(tightened(wide_agreement.LABEL_NOISE, 0.65)),
@@ -108,24 +104,18 @@ def _feature_nearly_wins(at):
 
 
 ORTHOGONAL = {
-    "multipliers above 1/R_max^2": smallest(
-        tightened(conditions.PAPER_MULTIPLIERS, 0.5, "above")
-    ),
+    "multipliers above 1/R_max^2": smallest(tightened(conditions.PAPER_MULTIPLIERS, 0.5, "above")),
     "multipliers below 1.05/(gamma R_min)^2": smallest(
         tightened(conditions.PAPER_MULTIPLIERS, 1.05 / 1.5, "below")
     ),
     "multipliers below hi with 2 gamma for 1 + gamma": smallest(
-        dataclasses.replace(
-            conditions.SHARP_MULTIPLIERS, conclusions=_own_interaction
-        )
+        dataclasses.replace(conditions.SHARP_MULTIPLIERS, conclusions=_own_interaction)
     ),
     "paper's hypothesis with 4/3 for 3": smallest(
         dataclasses.replace(conditions.PAPER_TIER, hypotheses=_wider_overlap)
     ),
     "agreement where the feature nearly wins": smallest(
-        dataclasses.replace(
-            agreement.POINTWISE_AGREEMENT, hypotheses=_feature_nearly_wins
-        )
+        dataclasses.replace(agreement.POINTWISE_AGREEMENT, hypotheses=_feature_nearly_wins)
     ),
 }
 
@@ -243,15 +233,9 @@ GRADIENTS = {
 # Predictivity and availability --------------------------------------------------------------------
 
 AVAILABILITY = {
-    "reliance on a grid within 1.9/n of the box": tightened(
-        linear.BOX, 0.95, "box"
-    ),
-    "early drift with 0.49995 t for t/2": tightened(
-        linear.EARLY, 0.9999, "slope"
-    ),
-    "tail of the angular series 1.96/(pi^2 N)": tightened(
-        spectra.CIRCLE, 0.98, "series"
-    ),
+    "reliance on a grid within 1.9/n of the box": tightened(linear.BOX, 0.95, "box"),
+    "early drift with 0.49995 t for t/2": tightened(linear.EARLY, 0.9999, "slope"),
+    "tail of the angular series 1.96/(pi^2 N)": tightened(spectra.CIRCLE, 0.98, "series"),
     "shortcut first iff kappa > 1.01 g": dataclasses.replace(
         four_points.FOUR_POINTS,
         conclusions=functools.partial(four_points._four_points, threshold=1.01),

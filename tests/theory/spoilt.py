@@ -9,16 +9,18 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from twolayer.theory.training import function_space, momentum
 from twolayer.theory import geometry
 from twolayer.theory.mixup.calibration import midpoint, mixup_posterior, overlapping_pairs
-from twolayer.theory.mixup.collapse import optimal_features, dual, free_classifier
-from twolayer.theory.mixup.features import dynamics as features, laws
-from twolayer.theory.perturbation.orthogonal import limit, agreement, data, exact, flow, perturbed
-from twolayer.theory.perturbation.wide import surrogate, bounds
-from twolayer.theory.shortcut.availability import shortcut_bias, data as availability_data, flows, four_points, spectra
+from twolayer.theory.mixup.collapse import dual, free_classifier, optimal_features
+from twolayer.theory.mixup.features import dynamics as features
+from twolayer.theory.mixup.features import laws
+from twolayer.theory.perturbation.orthogonal import agreement, data, exact, flow, limit, perturbed
+from twolayer.theory.perturbation.wide import bounds, surrogate
+from twolayer.theory.shortcut.availability import data as availability_data
+from twolayer.theory.shortcut.availability import flows, four_points, shortcut_bias, spectra
 from twolayer.theory.shortcut.cues import accuracy
 from twolayer.theory.shortcut.gradients import max_margin
+from twolayer.theory.training import function_space, momentum
 
 
 def scaled(factor):
@@ -60,7 +62,12 @@ WIDE = {
     "coefficients": ("forgotten momentum", momentum, "effective_weights", scaled(0.5)),
     "infinite_gradient": ("doubled", surrogate, "gate_kernel_gradient", scaled(2.0)),
     "decomposition": ("odd part halved", surrogate, "even_odd_split", part(1, 0.5)),
-    "signal_sign": ("even and odd exchanged", surrogate, "even_odd_split", lambda parts: parts[::-1]),
+    "signal_sign": (
+        "even and odd exchanged",
+        surrogate,
+        "even_odd_split",
+        lambda parts: parts[::-1],
+    ),
     "label_noise": ("a quarter", bounds, "label_noise_radius", scaled(0.25)),
     "balanced_noise": ("all labels alike", surrogate, "random_targets", jnp.ones_like),
     "agreement_a": ("odd part reversed", surrogate, "even_odd_split", part(1, -1.0)),

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory.verification import intervals, registry, certify, theorem
 from twolayer.theory.kernels import shallow
-from twolayer.theory.verification.intervals import Decision, Inequality, Statement, decide
 from twolayer.theory.perturbation.orthogonal import limit
 from twolayer.theory.perturbation.orthogonal.theorems import intervals as orthogonal_balls
 from twolayer.theory.perturbation.wide.theorems import intervals as wide_balls
+from twolayer.theory.verification import certify, evaluation, intervals, registry
+from twolayer.theory.verification.intervals import Decision, Inequality, Statement, decide
 
 pytest.importorskip("flint")
 
@@ -41,7 +41,9 @@ def test_inequalities_by_hand():
     # Two ways to the same number that is not a float: never decided.
     assert Inequality(third, 2 * (intervals.ball(1.0) / 6)).truth is None
     several = intervals.balls([0.0, 2.0])
-    assert Inequality(several, intervals.ball(3.0)).truth and Inequality(one, several).truth is False
+    assert (
+        Inequality(several, intervals.ball(3.0)).truth and Inequality(one, several).truth is False
+    )
     assert Inequality(np.array([third]), third).truth is None
 
 
@@ -61,7 +63,9 @@ def test_precision_rises_until_the_sides_part():
 
     def statement(_):
         digits = 10**45
-        return Statement([Inequality(intervals.pi() * digits, intervals.ball(1.0) * FLOOR, strict=True)])
+        return Statement(
+            [Inequality(intervals.pi() * digits, intervals.ball(1.0) * FLOOR, strict=True)]
+        )
 
     FLOOR = 3141592653589793238462643383279502884197169399  # noqa: N806
     assert decide(statement, None) is Decision.REFUTED
@@ -169,8 +173,8 @@ def test_float_and_ball_agree_that_a_wrong_statement_is_wrong():
     name = "wide.threshold_surrogate"
     statement = registry.THEOREMS[name]
     keys, size = jax.random.split(KEY, 4), statement.sizes[0]
-    knobs = theorem.draw_knobs(statement, KEY, 4)
-    batch = theorem.sample_many(statement, size, keys, knobs)
+    knobs = evaluation.draw_knobs(statement, KEY, 4)
+    batch = evaluation.sample_many(statement, size, keys, knobs)
 
     def reverse(at):
         (bound,) = certify.CERTIFIED[name](at).conclusions

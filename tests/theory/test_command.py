@@ -10,27 +10,59 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory import __main__ as command_line
-from twolayer.theory.verification import intervals, inequality, registry, certify
+from twolayer.cli.main import main
 from twolayer.host import atomic_io
-from twolayer.theory.__main__ import main
-from twolayer.theory.verification.intervals import Inequality, Statement
+from twolayer.cli import theorem_command
 from twolayer.theory.perturbation.wide.theorems import intervals as wide_balls
+from twolayer.theory.verification import certify, inequality, intervals, registry
+from twolayer.theory.verification.intervals import Inequality, Statement
 
 CHEAP = "wide.flip_mass"
 
 
-def test_list_shows_every_theorem_with_its_source(capsys):
-    assert main(["list"]) == 0
-    out = capsys.readouterr().out
-    for name, statement in registry.THEOREMS.items():
-        assert f"{name}  ({statement.source})\n    {statement.statement}\n" in out
+def test_list_has_every_theorem_study_and_figure(capsys, tmp_path):
+    path = tmp_path / "list.json"
+    assert main(["list", "--json", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    starts = {line.split()[0] for line in lines if line}
+    assert starts >= {*registry.THEOREMS, "perturbation.wide", "perturbation.wide/law"}
+    rows = json.loads(path.read_text())
+    assert {row["name"] for row in rows if row["kind"] == "theorems"} == set(registry.THEOREMS)
 
 
-def test_list_of_some(capsys):
-    assert main(["list", "wide.width", CHEAP]) == 0
+def test_list_of_one_kind(capsys):
+    assert main(["list", "studies"]) == 0
     out = capsys.readouterr().out
-    assert out.count("[derived]") == 2 and "wide.direction" not in out
+    assert "mixup.collapse" in out and "wide.direction" not in out
+
+
+def test_show_tells_all_of_a_theorem(capsys):
+    true = registry.THEOREMS["wide.width"]
+    assert main(["show", "wide.width"]) == 0
+    out = capsys.readouterr().out
+    assert true.statement in out and true.source in out and "with probability at least 0.95" in out
+    assert all(word in out for word in (*true.knobs, *true.controls, *true.free))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("perturbation.wide", "sweep       default       100"), ("perturbation.wide/law", "law")],
+)
+def test_show_tells_of_studies_and_figures(name, words, capsys):
+    assert main(["show", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(name) and words in out
+
+
+def test_certify_counts_decisions(capsys, tmp_path):
+    pytest.importorskip("flint")
+    path = tmp_path / "decided.json"
+    assert main(["certify", CHEAP, "--instances", "4", "--json", str(path)]) == 0
+    assert f"{CHEAP}  4 PROVED, 0 REFUTED" in capsys.readouterr().out
+    assert json.loads(path.read_text())[0]["decided"]["PROVED"] == 4
+    # What was asked for and not given is no success.
+    assert main(["certify", "wide.width"]) == 1
+    assert "nothing was decided" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +148,8 @@ def test_hypotheses_that_never_hold_are_exit_code_1(capsys, monkeypatch, tmp_pat
     [(0.99995, "0.99995"), (1.00002, "1.00002"), (1 + 2e-9, "1+2.0e-09"), (1 - 3e-8, "1-3.0e-08")],
 )
 def test_ratios_are_shown_with_the_digits_that_decide(ratio, shown):
-    assert command_line._number(ratio) == shown
-    assert command_line._number(1.0) == "1" and command_line._number(math.nan) == "-"
+    assert theorem_command.ratio(ratio) == shown
+    assert theorem_command.ratio(1.0) == "1" and theorem_command.ratio(math.nan) == "-"
 
 
 def test_control_that_is_missed_is_exit_code_1_and_named(verified, capsys, monkeypatch):
@@ -156,14 +188,13 @@ def test_certified_form_that_is_refuted_is_exit_code_1(verified, capsys, monkeyp
     assert "certified: no certified form" in capsys.readouterr().out
 
 
-def test_certified_verdicts_without_the_package_are_exit_code_2(capsys, monkeypatch):
+def test_certified_verdicts_without_the_package_are_exit_code_2(refuses, monkeypatch):
     def missing():
         raise ImportError("Certified verdicts need python-flint.")
 
     monkeypatch.setattr(intervals, "_flint", missing)
-    assert main(["verify", CHEAP, "--certified"]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == "" and "need python-flint" in captured.err
+    for arguments in (["verify", CHEAP, "--certified"], ["certify", CHEAP]):
+        refuses(main, arguments, "need python-flint")
 
 
 def test_falsify_finds_nothing_in_a_true_theorem(capsys, tmp_path):
@@ -204,7 +235,7 @@ def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
             ["verify", "wide.wdth"],
             "NAME must be one of perturbation, mixup, shortcut, wide, orthogonal",
         ),
-        (["list", "nothing"], "got 'nothing'."),
+        (["verify", "nothing"], "got 'nothing'."),
         (["verify", CHEAP, "--instances", "0"], "--instances must be at least 1; got 0."),
         (["verify", CHEAP, "--seed", "-1"], "--seed must be at least 0; got -1."),
         (["falsify", CHEAP, "--seed", str(2**63)], f"--seed must be at most {2**63 - 1}; got "),
@@ -221,27 +252,29 @@ def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
         ),
     ],
 )
-def test_wrong_arguments_are_exit_code_2_and_one_line(arguments, words, capsys):
-    assert main(arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("python -m theory: ") and words in captured.err
-    assert captured.err.count("\n") == 1
+def test_wrong_arguments_are_exit_code_2_and_one_line(arguments, words, refuses):
+    refuses(main, arguments, words)
 
 
-@pytest.mark.parametrize("arguments", [[], ["prove"], ["verify", "--instances", "many"]])
-def test_unknown_words_are_exit_code_2(arguments, capsys):
-    with pytest.raises(SystemExit) as exit:
-        main(arguments)
-    assert exit.value.code == 2
-    assert "usage: python -m theory" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "COMMAND must be one of list, show, verify, "),
+        (["verfy"], "got 'verfy'. Did you mean verify"),
+        (["verify", "--instances", "many"], "--instances: invalid literal for int()"),
+        (["verify", "--instnces", "3"], "--instnces, 3; did you mean --instances? See twolayer"),
+        (["show", "wide.wdth"], "got 'wide.wdth'. Did you mean wide.width"),
+    ],
+)
+def test_unknown_words_are_exit_code_2(arguments, words, refuses):
+    refuses(main, arguments, words)
 
 
 def test_help_comes_from_the_command_line():
     run = functools.partial(
-        subprocess.run, capture_output=True, text=True, cwd=Path(__file__).parent.parent
+        subprocess.run, capture_output=True, text=True, cwd=Path(__file__).parents[2]
     )
-    shown = run([sys.executable, "-m", "theory", "--help"])
+    shown = run([sys.executable, "-m", "twolayer", "--help"])
     assert shown.returncode == 0 and "list" in shown.stdout and "verify" in shown.stdout
-    wrong = run([sys.executable, "-m", "theory", "list", "nothing"])
+    wrong = run([sys.executable, "-m", "twolayer", "show", "nothing"])
     assert wrong.returncode == 2 and "Traceback" not in wrong.stderr

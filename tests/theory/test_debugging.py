@@ -19,9 +19,7 @@ CASES = {
         jnp.array([0.2, 6.5]), jnp.array([0.0, 0.5, 6.2]), jnp.array([0, 1, 2]), 4
     ),
     "four_point": lambda: (
-        four_points.four_point(
-            deep.linear_kernel, jnp.array([3.0, 1.0]), 0.7, 0.9
-        ).t_switch
+        four_points.four_point(deep.linear_kernel, jnp.array([3.0, 1.0]), 0.7, 0.9).t_switch
     ),
     "leakage_stats": lambda: attribution.leakage_stats(LOGITS, LOGITS, jnp.array([0, 1]), 2)["cos"],
 }

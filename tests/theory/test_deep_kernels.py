@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import dtypes
 from twolayer.theory.kernels import activations, deep
 
 ACTIVATIONS = {
@@ -179,9 +180,7 @@ def test_dtype_slope_and_batch():
     short = kernel(x[0].astype(jnp.float32), x[0].astype(jnp.float32))
     assert short.dtype == jnp.float32
     np.testing.assert_allclose(short, kernel(x[0], x[0]), rtol=1e-5)
-    by_number = jax.jit(lambda x: deep.neural_tangent_kernel(x, x, 0.0, depth=2, bias=0.5))(
-        x[0]
-    )
+    by_number = jax.jit(lambda x: deep.neural_tangent_kernel(x, x, 0.0, depth=2, bias=0.5))(x[0])
     np.testing.assert_allclose(by_number, kernel(x[0], x[0]), rtol=1e-14)
 
 
@@ -235,7 +234,7 @@ def test_linear_kernel_overflows_only_where_it_is_beyond_the_dtype():
     np.testing.assert_array_equal(deep.linear_kernel(x, z), [[0.0, 3.0]])
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", dtypes.SHORT)
 def test_short_floats_give_the_float32_kernels_of_the_same_numbers(dtype):
     x, z = jnp.array([[1.0, 0.0]], dtype), jnp.array([[1.0, 1.0], [1.0, 1.75]], dtype)
     found = both("relu", 3)(x, z)

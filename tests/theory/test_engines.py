@@ -12,10 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory.verification import registry, certify, falsify, worker, theorem
 from twolayer.host import jax_setup
+from twolayer.theory.verification import (
+    certify,
+    evaluation,
+    falsify,
+    registry,
+    verify,
+    worker,
+)
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CHEAP = "wide.flip_mass"
 # Nothing of what pytest has set; then what is hostile.
 SETTINGS = (
@@ -29,10 +36,10 @@ SETTINGS = (
 )
 FROM_PYTHON = f"""
 import json, math, jax
-from theory import catalogue, certified, falsify, jobs, theorem
-statement, key = catalogue.THEOREMS["{CHEAP}"], jobs.key("{CHEAP}", 5)
-verdict = theorem.verify(statement, key, 4)
-decided = certified.certify(statement, key, 4)
+from twolayer.theory.verification import certify, falsify, registry, verify, worker
+statement, key = registry.THEOREMS["{CHEAP}"], worker.key("{CHEAP}", 5)
+verdict = verify.verify(statement, key, 4)
+decided = certify.certify(statement, key, 4)
 attack = falsify.falsify(statement, key, proceed=lambda: False)
 assert not jax.config.jax_enable_x64  # nothing is changed for the user
 print(json.dumps([
@@ -54,7 +61,7 @@ def commanded(tmp_path_factory):
 
     def row(*options):
         path = folder / "row.json"
-        command = [sys.executable, "-m", "theory", *options, CHEAP, "--seed", "5"]
+        command = [sys.executable, "-m", "twolayer", *options, CHEAP, "--seed", "5"]
         subprocess.run([*command, "--json", path], cwd=ROOT, check=True, capture_output=True)
         return json.loads(path.read_text())[0]
 
@@ -75,7 +82,7 @@ def test_python_finds_what_the_command_finds(commanded, variables):
 
 
 def test_commands_do_not_depend_on_variables_of_the_environment(commanded, tmp_path):
-    command = [sys.executable, "-m", "theory", "verify", CHEAP, "--instances", "4", "--seed", "5"]
+    command = [sys.executable, "-m", "twolayer", "verify", CHEAP, "--instances", "4", "--seed", "5"]
     path = tmp_path / "row.json"
     done = subprocess.run(
         [*command, "--json", path], cwd=ROOT, env=_environment(SETTINGS[1]), capture_output=True
@@ -99,18 +106,18 @@ def test_keys_and_numbers_of_other_settings_will_do(make, unannotated):
     """In float32 and another generator: verdicts, instances and outcomes are the same."""
     statement = registry.THEOREMS[CHEAP]
     size = statement.sizes[0]
-    expected = theorem.verify(statement, jax.random.key(3), 16, block=16)
+    expected = verify.verify(statement, jax.random.key(3), 16, block=16)
     with jax.enable_x64(False), jax.default_prng_impl("rbg"):
         key = make(3) if make is not jax.random.key else jax_setup.key(3)
-        assert theorem.verify(statement, key, 16, block=16) == expected
+        assert verify.verify(statement, key, 16, block=16) == expected
         keys = jax.random.split(key, 16) if isinstance(key, jax.Array) else np.stack([key] * 16)
         knobs = {name: jnp.full(16, low, jnp.float32) for name, (low, _) in statement.knobs.items()}
-        instances = theorem.sample_many(statement, size, keys, knobs)
+        instances = evaluation.sample_many(statement, size, keys, knobs)
         floats = [x for x in jax.tree.leaves(instances) if jnp.issubdtype(x.dtype, jnp.floating)]
         assert floats and {x.dtype for x in floats} == {np.dtype(float)}
         for outcome in (
-            theorem.examine_many(statement, instances),
-            theorem.judge(statement, size, keys, knobs),
+            evaluation.examine_many(statement, instances),
+            evaluation.judge(statement, size, keys, knobs),
         ):
             assert outcome.slack.dtype == float and not np.any(outcome.violated)
 
@@ -129,19 +136,19 @@ def test_a_counterexample_is_float64_also_after_the_search():
 def test_what_is_no_key_is_named(rejects):
     for wrong in (3, None, jnp.ones(2)):
         with rejects("key must be"):
-            theorem.verify(registry.THEOREMS[CHEAP], wrong, 1)
+            verify.verify(registry.THEOREMS[CHEAP], wrong, 1)
     with rejects("key must be one key"):
-        theorem.verify(registry.THEOREMS[CHEAP], jax.random.split(jax.random.key(0)), 1)
+        verify.verify(registry.THEOREMS[CHEAP], jax.random.split(jax.random.key(0)), 1)
 
 
 def test_numbers_of_instances_in_any_integer(unannotated):
     """The negative of an unsigned integer is none."""
     flip = registry.THEOREMS[CHEAP]
-    found = theorem.verify(flip, jax_setup.key(0), np.uint8(64), block=np.uint8(64))
-    assert found == theorem.verify(flip, jax_setup.key(0), 64)
+    found = verify.verify(flip, jax_setup.key(0), np.uint8(64), block=np.uint8(64))
+    assert found == verify.verify(flip, jax_setup.key(0), 64)
 
 
 def test_engines_take_a_theorem_and_not_its_name(rejects):
-    for call in (theorem.verify, certify.certify, lambda *args: falsify.falsify(*args[:2])):
+    for call in (verify.verify, certify.certify, lambda *args: falsify.falsify(*args[:2])):
         with rejects(f"theorem must be a Theorem; got '{CHEAP}'"):
             call(CHEAP, jax_setup.key(0), 8)

@@ -12,9 +12,9 @@ from flax import struct
 from scipy import stats
 
 from tests.theory import mutants
-from twolayer.theory.verification import registry, theorem
-from twolayer.theory.verification.inequality import Bound, equal, same_sign
+from twolayer.theory.verification import registry, verify
 from twolayer.theory.verification.falsify import falsify
+from twolayer.theory.verification.inequality import Bound, equal, same_sign
 from twolayer.theory.verification.theorem import Control, Theorem
 
 KEY = jax.random.key(0)
@@ -86,7 +86,7 @@ def test_nearly_true_statement_falls():
     tight = changed(
         conclusions=lambda toy: below(jnp.sum(toy.x) ** 2, (1 - 1e-5) * 6 * jnp.sum(toy.x**2))
     )
-    assert theorem.verify(tight, KEY, 1000, block=250).violations == 0
+    assert verify.verify(tight, KEY, 1000, block=250).violations == 0
     attack = falsify(tight, KEY)
     found = attack.counterexample
     assert attack.found and attack.status == "FALSIFIED" and found.size == {"n": 6}
@@ -146,7 +146,7 @@ def test_signs_are_attacked_by_slope():
         return {"sign": same_sign(toy.x[2], toy.x[2] + 1e-3)}
 
     false = changed(conclusions=nearly)
-    assert theorem.verify(false, KEY, 1000, block=250).violations == 0
+    assert verify.verify(false, KEY, 1000, block=250).violations == 0
     found = falsify(false, KEY).counterexample
     assert -1e-3 < found.instance.x[2] < 0
     assert not falsify(
@@ -157,7 +157,7 @@ def test_signs_are_attacked_by_slope():
 def test_statements_without_slope_are_attacked_by_jumps():
     """Piecewise constant: at least five of six numbers are above one."""
     above = changed(conclusions=lambda toy: below(jnp.sum((toy.x > 1.0).astype(float)), 4.5))
-    assert theorem.verify(above, KEY, 1000, block=250).violations == 0
+    assert verify.verify(above, KEY, 1000, block=250).violations == 0
     assert falsify(above, KEY).found
 
 
@@ -230,7 +230,7 @@ def noisy(limit, rate):
 def test_adversary_raises_the_failure_frequency():
     """At random it fails seldom; at the largest x_0 and scale almost always."""
     false = noisy(limit=5.0, rate=0.05)
-    verdict = theorem.verify(false, KEY, 1000, block=250)
+    verdict = verify.verify(false, KEY, 1000, block=250)
     assert verdict.violations <= verdict.allowed
     attack = falsify(false, KEY)
     assert attack.found and attack.closest > 2 and np.isnan(attack.slack)
@@ -281,7 +281,7 @@ def test_every_planted_falsehood_is_found_in_a_minute(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", mutants.RARE)
 def test_rare_falsehoods_are_not_seen_at_random(name):
-    verdict = theorem.verify(mutants.MUTANTS[name], jax.random.key(5), 1000)
+    verdict = verify.verify(mutants.MUTANTS[name], jax.random.key(5), 1000)
     assert verdict.violations <= verdict.allowed
 
 

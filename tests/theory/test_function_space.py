@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, linalg, special
 
-from twolayer.theory.training import function_space
 from twolayer.theory.kernels import shallow
+from twolayer.theory.training import function_space
 
 N, K = 20, 3
 LOSSES = {"logistic": lambda s: special.expit(-s), "exponential": lambda s: np.exp(-s)}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import dtypes
 from twolayer.theory import geometry
 
 unit_rows = jax.jit(geometry.unit_rows, static_argnames="zero")
@@ -39,7 +40,7 @@ def test_norms_of_nothing_and_of_infinity():
     np.testing.assert_allclose(slope, 5e200, rtol=1e-15)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", dtypes.SHORT)
 def test_long_rows_of_short_floats(dtype):
     image = jnp.ones((1, 150_528), dtype)  # 224 x 224 x 3: the sum of squares is beyond float16
     np.testing.assert_allclose(row_cosines(image, image), 1, rtol=1e-4)

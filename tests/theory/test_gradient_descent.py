@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import special
 
-from twolayer.theory.kernels import activations
-from twolayer.theory.training import gradient_descent, function_space
 from twolayer.theory import networks
+from twolayer.theory.kernels import activations
 from twolayer.theory.networks import TwoLayer
+from twolayer.theory.training import function_space, gradient_descent
 
 N, D, M, STEPS = 12, 8, 10, 200
 # name: (activation, value and derivative for the loop below)
@@ -55,7 +55,9 @@ def problem(n=N, d=D, dtype=jnp.float64):
 def trainer(**static):
     """Training as a compiled function of (p, x, y, lr, beta)."""
     options = dict(loss="identity", steps=STEPS, gamma=0.3) | static
-    return jax.jit(lambda p, x, y, lr, beta: gradient_descent.train(p, x, y, lr=lr, beta=beta, **options))
+    return jax.jit(
+        lambda p, x, y, lr, beta: gradient_descent.train(p, x, y, lr=lr, beta=beta, **options)
+    )
 
 
 def train(case, coordinates, activation="leaky"):
@@ -195,7 +197,8 @@ def test_dual_form_needs_products_alone():
     signed = trace.gate_average.T * y[:, None] / N
     assert_same(coef, signed)
     np.testing.assert_allclose(
-        gradient_descent.gram_matrix(x), np.hstack([x, np.ones((N, 1))]) @ np.vstack([x.T, np.ones(N)])
+        gradient_descent.gram_matrix(x),
+        np.hstack([x, np.ones((N, 1))]) @ np.vstack([x.T, np.ones(N)]),
     )
 
 
@@ -234,14 +237,18 @@ def test_auto_takes_the_gram_form_below_two_samples_a_dimension():
     """A zero Gram matrix freezes the outputs of the Gram form, and is not read by the other."""
     for n, expected in ((2 * D - 1, "gram"), (2 * D, "weights")):
         assert gradient_descent.cheaper_coordinates(n, D) == expected
-        run = functools.partial(gradient_descent.train, *problem(n), loss="identity", gamma=0.3, lr=0.5)
+        run = functools.partial(
+            gradient_descent.train, *problem(n), loss="identity", gamma=0.3, lr=0.5
+        )
         _, trace = run(steps=20, gram=jnp.zeros((n, n)))
         assert np.all(trace.losses == trace.losses[0]) == (expected == "gram")
 
 
 def test_given_gram_matrix_is_the_own_one():
     p, x, y = problem()
-    run = functools.partial(gradient_descent.train, p, x, y, loss="identity", lr=0.1, steps=20, gamma=0.3)
+    run = functools.partial(
+        gradient_descent.train, p, x, y, loss="identity", lr=0.1, steps=20, gamma=0.3
+    )
     assert_same(run(gram=gradient_descent.gram_matrix(x)), run(), 0)
 
 
@@ -340,7 +347,9 @@ def test_messages_about_data(rejects):
 
 def test_messages_about_snapshots_and_dual_form(rejects):
     p, x, y = problem()
-    along = functools.partial(gradient_descent.snapshots, p, x, y, loss="identity", lr=0.1, gamma=0.3)
+    along = functools.partial(
+        gradient_descent.snapshots, p, x, y, loss="identity", lr=0.1, gamma=0.3
+    )
     with rejects("at must be ascending and non-negative; got [3, 2]."):
         along(at=[3, 2])
     with rejects("at must be ascending and non-negative; got [-1, 2]."):

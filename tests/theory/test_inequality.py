@@ -5,7 +5,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twolayer.theory.verification.inequality import Bound, equal, same_sign, strictly_less, within_rounding
+from twolayer.theory.verification.inequality import (
+    Bound,
+    equal,
+    same_sign,
+    strictly_less,
+    within_rounding,
+)
 
 
 def test_bounds_by_hand():

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory.kernels import activations, shallow
+from tests import dtypes
 from twolayer.theory import networks
+from twolayer.theory.kernels import activations, shallow
 
 ACTIVATIONS = {
     "relu": 0.0,
@@ -149,7 +150,7 @@ def test_dtypes_follow():
         assert all(result.dtype == jnp.float32 for result in evaluated(name)(p, x, x))
 
 
-SHORT = pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+SHORT = pytest.mark.parametrize("dtype", dtypes.SHORT)
 
 
 def long(tree):

@@ -7,13 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory.training import function_space
 from twolayer.theory.mixup.calibration import mixup_posterior, overlapping_pairs
 from twolayer.theory.mixup.collapse import optimal_features
-from twolayer.theory.mixup.features import data as features_data, laws, noise as features_noise
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import laws
+from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.shortcut.availability import flows, spectra
 from twolayer.theory.shortcut.cues import accuracy
 from twolayer.theory.shortcut.gradients import attribution
+from twolayer.theory.training import function_space, kernel_flow
 
 KEY = jax.random.key(0)
 X, Y = jnp.array([0.1, 0.4, 1.2, 0.7, 6.3]), jnp.array([0, 0, 1, 0, 2])
@@ -32,7 +34,9 @@ def short_noise():
 
 def flow():
     spectrum = function_space.decompose(FRAME)
-    return function_space.squared_flow(spectrum, FRAME, LABELS, NONE, NONE, jnp.array([1.0, jnp.inf]))
+    return function_space.squared_flow(
+        spectrum, FRAME, LABELS, NONE, NONE, jnp.array([1.0, jnp.inf])
+    )
 
 
 CALLS = {
@@ -50,15 +54,11 @@ CALLS = {
         jnp.array([0, 1, 1]), jnp.array([[0, 1], [1, 1], [2, 0]])
     ),
     "leakage": lambda: attribution.block_leakage(FRAME, FRAME > 1),
-    "coefficients": lambda: spectra.angular_coefficients(
-        flows.ntk, 3, 16
-    ),
+    "coefficients": lambda: spectra.angular_coefficients(flows.ntk, 3, 16),
     "relu coefficients": lambda: spectra.relu_angular_coefficients(4),
     "flow": flow,
     "flow's derivative": lambda: jax.grad(
-        lambda kernel: jnp.sum(
-            flows.kernel_flow(kernel, kernel, LABELS, jnp.array([0.5]))
-        )
+        lambda kernel: jnp.sum(kernel_flow.kernel_flow(kernel, kernel, LABELS, jnp.array([0.5])))
     )(FRAME),
     "linear flow": lambda: flows.linear_flow((2.0, 1.0), (0.8, 0.9), 0.2, 3.0),
     "population": lambda: flows.population_flow(

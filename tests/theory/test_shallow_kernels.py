@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests import dtypes
 from twolayer.theory.kernels import activations, shallow
 
 KINDS = {
@@ -225,7 +226,7 @@ def test_float32_is_accurate_and_stays_float32():
     assert gate_kernel(short_x[:2], short_z[:2], 0.25, form="pairwise").dtype == jnp.float32
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", dtypes.SHORT)
 def test_short_floats_give_the_float32_kernel_of_the_same_numbers(dtype):
     # 45 and 60.3 degrees, at which the kernel is 1/4 + asin(cos) / 2 pi.
     x, z = jnp.array([[1.0, 0.0]], dtype), jnp.array([[1.0, 1.0], [1.0, 1.75]], dtype)

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from twolayer.theory.verification import theorem
+from twolayer.theory.verification import evaluation
+from twolayer.theory.verification import verify as verify_
+from twolayer.theory.verification.evaluation import examine, judge
 from twolayer.theory.verification.inequality import Bound
 from twolayer.theory.verification.theorem import Control, Theorem
-from twolayer.theory.verification.verify import examine, judge, verify
+from twolayer.theory.verification.verify import verify
 
 KEY = jax.random.key(0)
 
@@ -206,10 +208,10 @@ def test_controls_change_the_part_that_they_name():
 @given(checked=st.integers(0, 3000), rate=st.sampled_from([0.01, 0.05, 0.3]))
 def test_allowance_is_the_exact_binomial_quantile(checked, rate):
     """The least count that a true statement exceeds with probability at most one in a million."""
-    allowed = theorem._allowed(checked, rate)
+    allowed = verify_._allowed(checked, rate)
     assert stats.binom.sf(allowed, checked, rate) <= 1e-6
     assert allowed == 0 or stats.binom.sf(allowed - 1, checked, rate) > 1e-6
-    assert theorem._allowed(checked, 0.0) == 0
+    assert verify_._allowed(checked, 0.0) == 0
 
 
 def test_statements_with_probability():
@@ -261,12 +263,12 @@ def test_judging_is_examining_each_instance():
 
 def test_knobs_fill_their_ranges():
     toy = changed(knobs={"scale": (0.5, 2.0), "rate": (-3.0, -1.0)})
-    knobs = theorem.draw_knobs(toy, KEY, 2000)
+    knobs = evaluation.draw_knobs(toy, KEY, 2000)
     for name, (low, high) in toy.knobs.items():
         share = (np.asarray(knobs[name]) - low) / (high - low)
         assert stats.kstest(share, "uniform").pvalue > 1e-3
     assert abs(np.corrcoef(knobs["scale"], knobs["rate"])[0, 1]) < 5 / 2000**0.5
-    assert theorem.draw_knobs(changed(knobs={}), KEY, 3) == {}
+    assert evaluation.draw_knobs(changed(knobs={}), KEY, 3) == {}
 
 
 def test_messages(rejects):

@@ -10,7 +10,7 @@ from scipy import stats
 
 from tests.theory import spoilt, verdicts
 from tests.theory.verdicts import BLOCK
-from twolayer.theory.verification import registry, theorem
+from twolayer.theory.verification import evaluation, registry
 
 every_theorem = pytest.mark.parametrize("name", registry.THEOREMS)
 
@@ -45,7 +45,7 @@ def test_theorem_holds_wherever_hypothesis_looks(name):
     def check(size, seed, knobs):
         keys = jax.random.split(jax.random.key(seed), BLOCK)
         knobs = {name: jnp.full(BLOCK, value, float) for name, value in knobs.items()}
-        outcome = theorem.judge(statement, size, keys, knobs)
+        outcome = evaluation.judge(statement, size, keys, knobs)
         assert np.sum(outcome.violated) <= allowed, outcome
 
     check()
@@ -78,7 +78,7 @@ def test_selection():
 @pytest.fixture
 def fresh_compilations():
     """What is compiled with spoilt code must not outlive the test, nor be replaced by older."""
-    caches = (theorem._compiled_sampler, theorem._compiled_examiner)
+    caches = (evaluation._compiled_sampler, evaluation._compiled_examiner)
     for cache in caches:
         cache.cache_clear()
     yield

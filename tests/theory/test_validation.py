@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory import validation, networks
+from tests import dtypes
+from twolayer.theory import networks, validation
 
 
 def network(p, **sizes):
@@ -14,7 +15,10 @@ def network(p, **sizes):
 
 # (check, words of its message); one row for every way in which a value can be wrong.
 WRONG = {
-    "no array": (lambda: validation.array("x", object()), "x must be an array of numbers; got <obj"),
+    "no array": (
+        lambda: validation.array("x", object()),
+        "x must be an array of numbers; got <obj",
+    ),
     "ragged array": (lambda: validation.array("x", [[1.0], [1.0, 2.0]]), "x must be an array of"),
     "complex array": (lambda: validation.array("x", 1j), "x must be real; got dtype complex"),
     "NaN": (lambda: validation.array("x", [1.0, jnp.nan]), "x must be finite; got NaN"),
@@ -196,7 +200,7 @@ def test_arrays_keep_floating_dtypes_and_make_floats_of_the_rest():
     assert validation.array("x", [True]).dtype == jnp.float64
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float8_e4m3fn])
+@pytest.mark.parametrize("dtype", [*dtypes.SHORT, jnp.float8_e4m3fn])
 def test_short_floats_are_read_in_float32(dtype):
     third = jnp.full(3, 1 / 3, dtype)
     p = networks.TwoLayer(w=third[:2][None], b=third[:1], a=third[:1])
@@ -227,7 +231,8 @@ def test_two_sets_of_points_come_back_in_the_wider_dtype():
 def test_a_models_result_is_rounded_to_the_short_dtype_of_all_that_came():
     result, short = jnp.full(2, 1 / 3, jnp.float32), jnp.ones(2, jnp.bfloat16)
     assert validation.rounded(result, {"w": short}, short).dtype == jnp.bfloat16
-    for other in (short.astype(jnp.float16), result, [1.0], jnp.ones(2, int)):
+    others = [short.astype(each) for each in dtypes.FLOAT16]
+    for other in (*others, result, [1.0], jnp.ones(2, int)):
         assert validation.rounded(result, short, other) is result
     assert validation.rounded(result, jnp.ones(2)) is result
 

@@ -1,7 +1,8 @@
 """What verification finds of every theorem, on record: a statement that got weaker shows here.
 
 A weaker statement still holds, so that its verdict is the same; but its two sides are further
-apart. ``python -m tests.theory.verdicts`` writes the record, ``verdicts.json``. A number is on record as
+apart. ``python -m tests.theory.verdicts`` writes the record, ``verdicts.json``. A number is on
+record as
 far as every way of computing it agrees: other sets of instructions, and other roundings of what is
 drawn, which move what is rounding alone by as much as itself, on this processor as on any other.
 Where these differ a little the order of magnitude is on record (``"1e-05"``), and where they differ
@@ -27,8 +28,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from twolayer.theory.verification import registry, theorem
-from twolayer.host import program_memory, jax_setup
+from twolayer.host import jax_setup, process_pool, program_memory
+from twolayer.theory.verification import evaluation, registry
+from twolayer.theory.verification import verify as verify_
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 from twolayer.theory.verification.verify import Verdict
 
@@ -55,7 +57,7 @@ Summary = dict[str, Any]
 
 def verify(statement: Theorem) -> Verdict:
     """The verdict that is on record."""
-    return theorem.verify(statement, jax.random.key(7), 64, block=BLOCK)
+    return verify_.verify(statement, jax.random.key(7), 64, block=BLOCK)
 
 
 def rounded_otherwise(statement: Theorem, seed: int) -> Theorem:
@@ -90,7 +92,7 @@ def stated(statement: Theorem) -> dict[str, float]:
     has become easier to catch proves less.
     """
     key_knobs, key_instances = jax.random.split(jax.random.key(7))
-    knobs = theorem.draw_knobs(statement, key_knobs, BLOCK)
+    knobs = evaluation.draw_knobs(statement, key_knobs, BLOCK)
     keys = jax.random.split(key_instances, BLOCK)
     found = {
         f"{end} of knob {knob}": value
@@ -98,14 +100,14 @@ def stated(statement: Theorem) -> dict[str, float]:
         for end, value in zip(("low", "high"), ends, strict=True)
     }
     for size in statement.sizes:
-        instances = theorem.sample_many(statement, size, keys, knobs)
+        instances = evaluation.sample_many(statement, size, keys, knobs)
         found[f"mean at {dict(size)}"] = _mean(jax.tree.leaves(instances))
     for control, change in statement.controls.items():
         if change.sample:
             broken = dataclasses.replace(statement, sample=change.sample)
-            drawn = theorem.sample_many(broken, statement.sizes[-1], keys, knobs)
+            drawn = evaluation.sample_many(broken, statement.sizes[-1], keys, knobs)
             found[f"mean of {control}"] = _mean(jax.tree.leaves(drawn))
-    means = theorem.batched(functools.partial(_sides, statement), level=0)(instances)
+    means = evaluation.batched(functools.partial(_sides, statement), level=0)(instances)
     return found | {name: _mean(each) for name, each in means.items()}
 
 
@@ -224,7 +226,7 @@ def main() -> None:
     if len(sys.argv) == 2:
         print(json.dumps(_summaries(int(sys.argv[1]))))
         return
-    with ThreadPoolExecutor(jax_setup.cores()) as pool:
+    with ThreadPoolExecutor(process_pool.cores()) as pool:
         found = list(pool.map(_in_a_process, *zip(*RUNS, strict=True)))
     record = {
         theorem: {name: _agreed(name, [run[theorem][name] for run in found]) for name in numbers}

@@ -19,8 +19,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory.kernels import angles
 from twolayer.theory import validation
+from twolayer.theory.kernels import angles
 
 Scalar: TypeAlias = Float[Array, ""] | float | int
 Moment: TypeAlias = Callable[..., Array]

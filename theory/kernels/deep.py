@@ -12,11 +12,12 @@ where :math:`s = S_{l-1}(x,x)^{1/2}`, :math:`s' = S_{l-1}(z,z)^{1/2}`,
 :math:`\beta^2` is added to S and T after each hidden layer but the last. S is the covariance at
 initialisation (NNGP), T the neural tangent kernel.
 
-Unlike in ``twolayer.theory.kernels.shallow`` the inner product is not divided by d, and the last layer is trained.
-Cosines are snapped as there; what is said there of the range and of derivatives holds here too, S
-being a kernel as the NNGP kernel, and T one with the gate in it, so that T of a leaky ReLU has no
-second derivatives at parallel rows. The range is narrower for erf and tanh: ``|x||z|`` has to be a
-number of the dtype for T, and without bias ``|x|**2`` and ``|z|**2`` too for several hidden layers.
+Unlike in ``twolayer.theory.kernels.shallow`` the inner product is not divided by d, and the last
+layer is trained. Cosines are snapped as there; what is said there of the range and of derivatives
+holds here too, S being a kernel as the NNGP kernel, and T one with the gate in it, so that T of a
+leaky ReLU has no second derivatives at parallel rows. The range is narrower for erf and tanh:
+``|x||z|`` has to be a number of the dtype for T, and without bias ``|x|**2`` and ``|z|**2`` too for
+several hidden layers.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory.kernels import activations, angles, gaussian_pairs
 from twolayer.theory import validation
+from twolayer.theory.kernels import activations, angles, gaussian_pairs
 from twolayer.theory.kernels.activations import Activation, ActivationLike, Scalar
 from twolayer.theory.kernels.gaussian_pairs import Rows
 
@@ -104,7 +105,9 @@ def linear_kernel(
     x, z = validation.pair(x, z)
     beta = jnp.asarray(validation.scalar("bias", bias, low=0.0)).astype(x.dtype)
     first, second = gaussian_pairs.augmented(x, beta), gaussian_pairs.augmented(z, beta)
-    return gaussian_pairs.inner(first, second) * first.unit[:, None] * second.unit[None, :] + beta**2
+    return (
+        gaussian_pairs.inner(first, second) * first.unit[:, None] * second.unit[None, :] + beta**2
+    )
 
 
 def odd_part(kernel: Kernel) -> Kernel:

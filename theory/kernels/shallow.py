@@ -2,8 +2,9 @@
 
 Setting: hidden units w.x + b with w ~ N(0, I/d) and b ~ N(0, init_bias**2), so that two inputs
 have pre-activations with standard deviations ``aug_norm`` and correlation ``aug_cosine``. All
-kernels are Gaussian moments of the activation at these (see ``twolayer.theory.kernels.activations``). Wherever
-a slope ``gamma`` is asked for, an ``Activation`` may be given.
+kernels are Gaussian moments of the activation at these (see
+``twolayer.theory.kernels.activations``). Wherever a slope ``gamma`` is asked for, an ``Activation``
+may be given.
 
 Accuracy of the Gram form [measured]: float64 1e-12 where the cosine is at least 1e-6 away from
 +-1 and 3e-8 beyond, exact on equal rows; float32 1e-6, or 1e-3 within 1e-5 of +-1. The pairwise
@@ -29,8 +30,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory.kernels import activations, angles
 from twolayer.theory import validation
+from twolayer.theory.kernels import activations, angles
 from twolayer.theory.kernels.activations import Activation, ActivationLike, Scalar
 from twolayer.theory.kernels.gaussian_pairs import Rows, augmented, correlation, inner, moment
 

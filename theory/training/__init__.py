@@ -1,0 +1,1 @@
+"""Training of two-layer networks: in function space, and by gradient descent."""

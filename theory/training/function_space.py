@@ -143,8 +143,8 @@ def squared_flow(
     with the function :math:`(1 - e^{-\lambda t/N})/\lambda` taken as its limit t/N at
     :math:`\lambda = 0`, and as 0 there for infinite t (minimum-norm limit). In that null space
     K(z, X) of a positive semi-definite kernel is 0 but for rounding, which stays as small at every
-    time: see :mod:`twolayer.theory.training.gains`. Rows that no such kernel has together with K(X, X) are not meant:
-    their part in the null space is left out once the other modes are learned.
+    time: see :mod:`twolayer.theory.training.gains`. Rows that no such kernel has together with K(X,
+    X) are not meant: their part in the null space is left out once the other modes are learned.
 
     First derivatives by the kernel are right at equal eigenvalues too; second ones are NaN there.
 

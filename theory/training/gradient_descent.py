@@ -19,11 +19,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation, networks
-from twolayer.theory.training import momentum
+from twolayer.theory import networks, validation
 from twolayer.theory.kernels.activations import ActivationLike
-from twolayer.theory.training.momentum import Coordinates, Rule, TrainTrace
 from twolayer.theory.networks import TwoLayer
+from twolayer.theory.training import momentum
+from twolayer.theory.training.momentum import Coordinates, Rule, TrainTrace
 
 COORDINATES = ("auto", "weights", "gram")
 

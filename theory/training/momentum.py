@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.kernels import activations
 from twolayer.theory import validation
+from twolayer.theory.kernels import activations
 from twolayer.theory.kernels.activations import ActivationLike
 from twolayer.theory.training.function_space import effective_weights
 
@@ -31,10 +31,11 @@ _FACTOR, _PATIENCE, _THRESHOLD, _SMALLEST_CHANGE = 0.1, 10, 1e-4, 1e-8
 class TrainTrace:
     r"""What a run of S steps leaves behind besides its weights.
 
-    ``weights`` are the :math:`\omega_j` of :func:`twolayer.theory.training.function_space.effective_weights` at the rates
-    used; ``loss_factors`` the :math:`q_k = \sum_j \omega_j s_k(j)` with s = 1 (identity) or
-    :math:`\sigma(-y_k f_j(x_k))` (logistic); ``gate_average`` the
-    :math:`\bar A_{ik} = \sum_j \omega_j s_k(j) \phi'(\theta_i(j) \cdot \tilde x_k)`.
+    ``weights`` are the :math:`\omega_j` of
+    :func:`twolayer.theory.training.function_space.effective_weights` at the rates used;
+    ``loss_factors`` the :math:`q_k = \sum_j \omega_j s_k(j)` with s = 1 (identity) or
+    :math:`\sigma(-y_k f_j(x_k))` (logistic); ``gate_average`` the :math:`\bar A_{ik} = \sum_j
+    \omega_j s_k(j) \phi'(\theta_i(j) \cdot \tilde x_k)`.
     """
 
     rates: Array  # (S,)

@@ -1,0 +1,1 @@
+"""Theorems as objects: verified, attacked, and decided by interval arithmetic."""

@@ -1,8 +1,9 @@
 """Certified verdicts: statements decided in ball arithmetic at random instances.
 
-Beside the float verdict of :func:`twolayer.theory.verification.theorem.verify`: the same instances' numbers are taken as
-exact, and the closed-form inequalities that a statement comes down to are proved or refuted for
-them, whatever the rounding of float64. Needs the optional package python-flint.
+Beside the float verdict of :func:`twolayer.theory.verification.verify.verify`: the same instances'
+numbers are taken as exact, and the closed-form inequalities that a statement comes down to are
+proved or refuted for them, whatever the rounding of float64. Needs the optional package
+python-flint.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from typing import Any
 import jax
 from jax import Array
 
-from twolayer.theory import validation
-from twolayer.theory.verification import intervals
 from twolayer.host import jax_setup
-from twolayer.theory.verification.intervals import Decision, Statement
+from twolayer.theory import validation
 from twolayer.theory.perturbation.orthogonal.theorems import intervals as orthogonal_balls
 from twolayer.theory.perturbation.wide.theorems import intervals as wide_balls
-from twolayer.theory.verification.theorem import Theorem, one_key
-from twolayer.theory.verification.verify import draw_knobs, sample_many
+from twolayer.theory.verification import intervals
+from twolayer.theory.verification.evaluation import draw_knobs, one_key, sample_many
+from twolayer.theory.verification.intervals import Decision, Statement
+from twolayer.theory.verification.theorem import Theorem
 
 # What a theorem says of one instance, by the theorem's name.
 CERTIFIED: Mapping[str, Callable[[Any], Statement]] = (
@@ -39,7 +40,8 @@ def certify(
 
     Args:
       theorem: whose statement to decide.
-      key: random key, of any kind; :func:`twolayer.theory.verification.worker.key` gives that of the command.
+      key: random key, of any kind; :func:`twolayer.theory.verification.worker.key` gives that of
+        the command.
       num_instances: at least 1; rounded up so that every size gets the same number.
       block: instances sampled together, as many as for ``verify`` to share what it compiles.
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from twolayer.host import jax_setup
+from twolayer.host import compilation
 from twolayer.theory.verification.inequality import Bound, Bounds
 
 
@@ -55,7 +55,7 @@ def sides(theorem: Any, instances: Any) -> tuple[Bounds, Bounds]:
     def one(at: Any) -> tuple[Bounds, Bounds]:
         return full(theorem.hypotheses(at)), full(theorem.conclusions(at))
 
-    return jax_setup.quick(jax.vmap(one), level=1)(instances)
+    return compilation.quick(jax.vmap(one), level=1)(instances)
 
 
 def shown(

@@ -9,7 +9,8 @@ kept if they are not worse, which serves statements whose gradient is zero or Na
 
 Of a statement with probability an adversary chooses everything but the randomness. The climb then
 raises the mean violation of the worst 2 delta of a fixed set of draws; its choice is judged on
-fresh draws, by the exact binomial test that :func:`twolayer.theory.verification.theorem.verify` uses.
+fresh draws, by the exact binomial test that :func:`twolayer.theory.verification.verify.verify`
+uses.
 
 Rounding is no counterexample, though a climb may find where it is largest: a violation must exceed
 ``MARGIN``, and it must be found again at a good part of the points around it, and alike there,
@@ -31,14 +32,16 @@ import numpy as np
 from jax import Array
 from scipy import stats
 
-from twolayer.theory import validation
-from twolayer.theory.verification import search as climbs, counterexamples
 from twolayer.host import jax_setup
+from twolayer.theory import validation
+from twolayer.theory.verification import counterexamples
+from twolayer.theory.verification import search as climbs
+from twolayer.theory.verification.counterexamples import Counterexample
+from twolayer.theory.verification.evaluation import batched, examine_many, one_key
 from twolayer.theory.verification.inequality import Bounds
 from twolayer.theory.verification.search import Space
-from twolayer.theory.verification.counterexamples import Counterexample
-from twolayer.theory.verification.theorem import LEVEL, Size, Theorem, one_key
-from twolayer.theory.verification.verify import batched, examine_many
+from twolayer.theory.verification.theorem import Size, Theorem
+from twolayer.theory.verification.verify import LEVEL
 
 # A violation of less than this share of the larger side is taken for rounding.
 MARGIN = 1e-9
@@ -89,7 +92,8 @@ def falsify(
 
     Args:
       theorem: what to attack.
-      key: random key, of any kind; :func:`twolayer.theory.verification.worker.key` gives that of the command.
+      key: random key, of any kind; :func:`twolayer.theory.verification.worker.key` gives that of
+        the command.
       restarts: climbs side by side, at least 2; an eighth of them for a statement with
         probability, where one point costs many draws.
       rounds: most rounds a size, at least 1.

@@ -6,12 +6,27 @@ from collections.abc import Sequence
 
 from twolayer.theory.mixup.calibration.theorems import mixup_posterior, temperature
 from twolayer.theory.mixup.collapse.theorems import free_classifier, optimal_features
-from twolayer.theory.mixup.features.theorems import error, learning, dynamics
-from twolayer.theory.perturbation.orthogonal.theorems import agreement, guaranteed_agreement, exact, flipped, limit, noise, conditions
-from twolayer.theory.perturbation.wide.theorems import agreement as wide_agreement, direction, training, threshold
-from twolayer.theory.shortcut.availability.theorems import kernels, linear, four_points, least_squares, spectra
+from twolayer.theory.mixup.features.theorems import dynamics, error, learning
+from twolayer.theory.perturbation.orthogonal.theorems import (
+    agreement,
+    conditions,
+    exact,
+    flipped,
+    guaranteed_agreement,
+    limit,
+    noise,
+)
+from twolayer.theory.perturbation.wide.theorems import agreement as wide_agreement
+from twolayer.theory.perturbation.wide.theorems import direction, threshold, training
+from twolayer.theory.shortcut.availability.theorems import (
+    four_points,
+    kernels,
+    least_squares,
+    linear,
+    spectra,
+)
 from twolayer.theory.shortcut.cues.theorems import accuracy
-from twolayer.theory.shortcut.gradients.theorems import robust, max_margin, uniqueness
+from twolayer.theory.shortcut.gradients.theorems import max_margin, robust, uniqueness
 from twolayer.theory.verification.theorem import Theorem
 
 THEOREMS: dict[str, Theorem] = {

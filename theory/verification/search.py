@@ -20,9 +20,9 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from twolayer.host import jax_setup
+from twolayer.theory.verification.evaluation import draw_knobs, draw_many, examine, one_key
 from twolayer.theory.verification.inequality import ROUNDING, Bounds
-from twolayer.theory.verification.theorem import Instance, Size, Theorem, one_key
-from twolayer.theory.verification.verify import draw_knobs, draw_many, examine
+from twolayer.theory.verification.theorem import Instance, Size, Theorem
 
 # The share of jumps among a round's steps, and by how much gradient steps shrink over it.
 _JUMPS, _SHRINK = 0.25, 1e-2

@@ -10,8 +10,8 @@ import jax
 import numpy as np
 from jax import Array
 
-from twolayer.theory.verification import registry
 from twolayer.host import jax_setup
+from twolayer.theory.verification import registry
 from twolayer.theory.verification.counterexamples import Counterexample
 from twolayer.theory.verification.falsify import Attack, falsify
 from twolayer.theory.verification.verify import Verdict, verify

@@ -1,0 +1,1 @@
+"""What touches the machine: files, signals, processes, and JAX's settings."""

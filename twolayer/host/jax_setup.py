@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
-import multiprocessing
-import multiprocessing.connection
 import os
-import signal
-import threading
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import numpy as np
 from jax import Array
-
-from twolayer.host import program_memory
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-# Held by programs of quick.
-_one_at_a_time = threading.Lock()
 
 # What settings, and variables such as JAX_DEFAULT_PRNG_IMPL, would otherwise decide.
 _GENERATOR = "threefry2x32"
@@ -108,13 +92,6 @@ def own_key(given: Array) -> Array:
         raise ValueError(f"key must be of jax.random.key or PRNGKey; got {given!r:.80}.") from error
 
 
-def cores() -> int:
-    """The cores that this process may use, which on a cluster are fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def configure() -> None:
     """Turn on float64 and fix the generator, keep compiled functions, factorise on one thread.
 
@@ -159,20 +136,6 @@ def warn_in_lines() -> None:
     warnings.formatwarning = line
 
 
-def source_digest(*packages: str) -> str:
-    """Identifies the Python code of top-level packages beside this one, such as ``"theory"``.
-
-    What a command has measured is stale where this has changed since.
-    """
-    root = Path(__file__).parent.parent
-    digest = hashlib.sha256()
-    for package in packages:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()
-
-
 def single_threaded() -> None:
     """One thread for each program of this process, if XLA has not started in it yet.
 
@@ -181,102 +144,3 @@ def single_threaded() -> None:
     """
     os.environ["NPROC"] = "1"
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-
-
-class Quick:
-    """A program of :func:`quick`; it can be compiled before it is called."""
-
-    def __init__(self, function: Callable, options: dict[str, Any]):
-        self._function = function
-        self._options = options
-        self._program: Any = jax.jit(function, compiler_options=options)
-
-    def compile(self, *args: Any) -> None:
-        """Compile for arguments of these shapes; later ones must have the same."""
-        leaves, tree = jax.tree.flatten(args)
-        # What describes arguments is no array, and records of arrays may check that.
-        flat = jax.jit(
-            lambda *leaves: self._function(*jax.tree.unflatten(tree, leaves)),
-            compiler_options=self._options,
-        )
-        program = flat.lower(*leaves).compile()
-        self._program = lambda *args: program(*jax.tree.leaves(args))
-
-    def __call__(self, *args: Any) -> Any:
-        """The results, once they are there."""
-        with _one_at_a_time:
-            return jax.block_until_ready(self._program(*args))
-
-
-def quick(function: Callable, level: int) -> Quick:
-    """``jit`` for what is compiled once and run for seconds; not for use inside of other ``jit``.
-
-    At level 1 compilation takes about half of the usual time, and what spends its time in matrix
-    products, which come compiled, runs as fast; at level 0 it is shortest, which pays where a
-    thousand small instances are run [measured]. Without XLA's fusion emitters it takes half as long
-    again [measured: 39 for 83 s of 23 theorems]. Numbers stay within rounding; the options are the
-    same in every process, for that of a command must find what one of Python's finds.
-
-    Calls wait for their results and for each other: two programs without fusion emitters at once
-    were seen to wait for each other for ever.
-    """
-    options: dict[str, Any] = {"xla_backend_optimization_level": level}
-    if jax.default_backend() == "cpu":
-        options["xla_cpu_use_fusion_emitters"] = False
-    return Quick(function, options)
-
-
-def in_processes(
-    work: Callable[[Item], Result], items: Sequence[Item]
-) -> Iterator[tuple[Result, float]]:
-    """What ``work`` gives for each item and its seconds, in order, as they come.
-
-    For work of seconds that holds Python's lock, as tracing and drawing do: one process a core, at
-    most four, all on the CPU. A single item is worked on in this process.
-
-    Args:
-      work: a function of a module; it, the items and what it gives must be picklable.
-      items: what to work on.
-    """
-    timed = functools.partial(_timed, work)
-    workers = min(4, cores(), len(items))
-    if workers < 2:
-        yield from map(timed, items)
-        return
-    # Python's helper that tidies up after a command that was stopped would say so in two lines.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
-    # Forked processes would inherit XLA's threads, locked.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_take_one_core) as pool:
-        try:
-            yield from pool.map(timed, items)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _take_one_core() -> None:
-    # Ctrl-C reaches every process of a terminal, and the first one answers it for all.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Nothing is shown here, so no backend is needed, and a notebook's may not be installed.
-    os.environ.pop("MPLBACKEND", None)
-    # Each process would take an accelerator's memory for itself.
-    jax.config.update("jax_platforms", "cpu")
-    single_threaded()
-    configure()
-
-
-def _end_with_parent() -> None:
-    """A worker whose parent has been killed would otherwise wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _timed(work: Callable[[Item], Result], item: Item) -> tuple[Result, float]:
-    start = time.perf_counter()
-    result = work(item)
-    seconds = time.perf_counter() - start
-    program_memory.relieve()
-    return result, seconds

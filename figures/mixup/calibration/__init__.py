@@ -1,0 +1,1 @@
+"""Figures: calibration: temperature scaling against mixup."""

@@ -1,0 +1,1 @@
+"""Figures: neural collapse of mixup: optimal features and classifiers."""

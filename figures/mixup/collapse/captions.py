@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from twolayer.figures.mixup.collapse import optimal_features, networks
+from twolayer.figures.mixup.collapse import networks, optimal_features
 from twolayer.sims.engine.results import StemResults
 
 FIGURES: dict[str, Callable[[StemResults], Figure]] = {

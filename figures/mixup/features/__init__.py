@@ -1,0 +1,1 @@
+"""Figures: feature learning under mixup: exact dynamics and laws."""

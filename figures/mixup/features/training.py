@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from twolayer.figures.engine import style
 from twolayer.figures.engine.registry import Absent
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.mixup.features.patches import KINDS
 from twolayer.sims.mixup.features.claims.sweeps import rare_gap, scale_slopes
+from twolayer.sims.mixup.features.patches import KINDS
 
 COLORS = {"standard": style.F, "mixup": style.G}
 NAMES = {"standard": "standard training", "mixup": "Mixup"}

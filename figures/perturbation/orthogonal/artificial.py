@@ -12,9 +12,9 @@ from matplotlib.patches import Patch
 from twolayer.figures.engine import style
 from twolayer.figures.engine.registry import Absent
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.perturbation.orthogonal.claims import artificial as claims
 from twolayer.sims.perturbation.orthogonal import published
 from twolayer.sims.perturbation.orthogonal.artificial import LAWS, variants
+from twolayer.sims.perturbation.orthogonal.claims import artificial as claims
 
 _AXIS_NAMES = {
     "d": "dimension $d$",

@@ -17,10 +17,7 @@ FIGURES: dict[str, Callable[[StemResults], Figure]] = {
     "phases": exact.phases,
     "tiers": exact.tiers,
     "flow": exact.flow,
-    **{
-        f"artificial-{norm}": functools.partial(artificial.sweeps, norm=norm)
-        for norm in _NORMS
-    },
+    **{f"artificial-{norm}": functools.partial(artificial.sweeps, norm=norm) for norm in _NORMS},
     "attacks": artificial.attacks,
     "maps": artificial.maps,
     **{

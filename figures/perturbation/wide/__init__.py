@@ -1,0 +1,1 @@
+"""Figures: learning from perturbations, with wide networks."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from twolayer.figures.perturbation.wide import law, decision_maps, sweeps, width
+from twolayer.figures.perturbation.wide import decision_maps, law, sweeps, width
 from twolayer.sims.engine.results import StemResults
 
 _SETTINGS = {

@@ -1,0 +1,1 @@
+"""Figures: shortcut bias: how available a feature is."""

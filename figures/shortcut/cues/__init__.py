@@ -1,0 +1,1 @@
+"""Figures: shortcut bias: which cue a network prefers."""

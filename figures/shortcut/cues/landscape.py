@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from twolayer.figures.engine import style
 from twolayer.figures.shortcut.cues.style import COLORS, grouped, height, legend, named
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.shortcut.cues.images import LEVELS
 from twolayer.sims.shortcut.cues.claims.solutions import accepted, barriers, basin_radius, mean_rise
+from twolayer.sims.shortcut.cues.images import LEVELS
 from twolayer.theory.shortcut.cues import accuracy as cues
 
 # Rises of the loss of a perceptron's solutions, r: colour, shape, scale; [measured] elsewhere.

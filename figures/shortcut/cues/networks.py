@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from twolayer.figures.engine import style
 from twolayer.figures.shortcut.cues.style import COLORS, grouped, height, legend, named
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.shortcut.cues.images import LEVELS
 from twolayer.sims.shortcut.cues.claims.preference import abundance
 from twolayer.sims.shortcut.cues.examples import description_lengths
+from twolayer.sims.shortcut.cues.images import LEVELS
 from twolayer.theory.shortcut.cues import accuracy as cues
 
 _KINDS = {"colour": "colour images", "grey": "grey images", "shuffled": "shuffled labels"}

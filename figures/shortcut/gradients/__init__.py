@@ -1,0 +1,1 @@
+"""Figures: input gradients: which features they show."""

@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from twolayer.sims.components.attacks import checks, steps as attack_steps
+from twolayer.sims.components.attacks import checks
+from twolayer.sims.components.attacks import steps as attack_steps
 from twolayer.theory import validation
 
 NORMS, LINF_STYLES = checks.NORMS, checks.LINF_STYLES

@@ -1,0 +1,1 @@
+"""Simulations: calibration: temperature scaling against mixup."""

@@ -16,7 +16,8 @@ from jax import Array
 
 from twolayer.sims.engine.experiment import traced
 from twolayer.theory import validation
-from twolayer.theory.mixup.calibration import midpoint as calibration_midpoint, mixup_posterior, overlapping_pairs
+from twolayer.theory.mixup.calibration import midpoint as calibration_midpoint
+from twolayer.theory.mixup.calibration import mixup_posterior, overlapping_pairs
 
 # The scan of temperatures: places on either level, and the largest height of the winning logit.
 _SCAN = 2000

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from twolayer.sims.engine.experiment import Experiment, Study
+from twolayer.sims.mixup.calibration import exact as calibration_exact
+from twolayer.sims.mixup.calibration import gaussians, images, samples
 from twolayer.sims.mixup.calibration.claims import exact
-from twolayer.sims.mixup.calibration import exact as calibration_exact, gaussians, images, samples
 from twolayer.sims.mixup.calibration.exact import MidpointConfig, PopulationConfig
 from twolayer.sims.mixup.calibration.gaussians import GaussConfig
 from twolayer.sims.mixup.calibration.images import ImageConfig

@@ -19,7 +19,7 @@ from jax import Array
 from twolayer.sims.engine.experiment import traced
 from twolayer.sims.mixup.calibration import networks
 from twolayer.theory import validation
-from twolayer.theory.mixup.calibration import scores, overlapping_pairs
+from twolayer.theory.mixup.calibration import overlapping_pairs, scores
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +61,9 @@ def coords(config: GaussConfig) -> dict[str, list]:
 def simulate(key: Array, config: GaussConfig, inputs: dict[str, Array]) -> dict[str, Array]:
     """Scores of trained networks, and of the true posterior on the same test set.
 
-    Results are :data:`twolayer.sims.mixup.calibration.networks.SCORES`, one vector of mixing weights for
-    each batch as in the published code; ``bayes_nll`` and ``bayes_error`` are of the posterior.
+    Results are :data:`twolayer.sims.mixup.calibration.networks.SCORES`, one vector of mixing
+    weights for each batch as in the published code; ``bayes_nll`` and ``bayes_error`` are of the
+    posterior.
     """
     key_labels, key_noise, key_net = jax.random.split(key, 3)
     sizes = (config.num_train, config.num_calibration, config.num_test)

@@ -95,8 +95,8 @@ def images(config: ImageConfig) -> Inputs:
 def simulate(key: Array, config: ImageConfig, inputs: dict[str, Array]) -> dict[str, Array]:
     """Scores of networks trained on wrong labels.
 
-    Results are :data:`twolayer.sims.mixup.calibration.networks.SCORES` on clean labels, the share ``wrong``
-    of training labels, and ``classes``, the class that each becomes where it is wrong.
+    Results are :data:`twolayer.sims.mixup.calibration.networks.SCORES` on clean labels, the share
+    ``wrong`` of training labels, and ``classes``, the class that each becomes where it is wrong.
     """
     key_order, key_map, key_wrong, key_net = jax.random.split(key, 4)
     order = jax.random.permutation(key_order, inputs["x"].shape[0])

@@ -17,7 +17,7 @@ from jax import Array
 from twolayer.sims.engine.experiment import traced
 from twolayer.sims.mixup.calibration.exact import places
 from twolayer.theory import validation
-from twolayer.theory.mixup.calibration import scores, mixup_posterior, overlapping_pairs
+from twolayer.theory.mixup.calibration import mixup_posterior, overlapping_pairs, scores
 
 # Height of the nearest neighbour's logit; the temperature makes any gap the same.
 _GAP = 50.0

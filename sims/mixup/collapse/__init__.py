@@ -1,0 +1,1 @@
+"""Simulations: neural collapse of mixup: optimal features and classifiers."""

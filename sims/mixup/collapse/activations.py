@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from twolayer.sims.mixup.collapse.free_classifier import frame_error
-from twolayer.theory.mixup.collapse import optimal_features, dual, free_classifier
+from twolayer.theory.mixup.collapse import dual, free_classifier, optimal_features
 
 
 def measure(features: Array, w: Array, lams: Array, decay: Array | float) -> dict[str, Array]:

@@ -12,10 +12,10 @@ import dataclasses
 from typing import Any
 
 from twolayer.sims.engine.experiment import Experiment, Study
-from twolayer.sims.mixup.collapse import claims, networks, optimum, free_classifier
+from twolayer.sims.mixup.collapse import claims, free_classifier, networks, optimum
+from twolayer.sims.mixup.collapse.free_classifier import TrainingConfig
 from twolayer.sims.mixup.collapse.networks import NetworkConfig
 from twolayer.sims.mixup.collapse.optimum import OptimumConfig
-from twolayer.sims.mixup.collapse.free_classifier import TrainingConfig
 
 Cells = dict[str, tuple[Any, int]]
 

@@ -1,9 +1,10 @@
 r"""The optimal features of a given simplex frame: every pair of classes over the weight lambda.
 
 For each decay :math:`\mu` of the features, :math:`\kappa = A/\mu`, the minimiser of the mixed
-cross-entropy is solved exactly (:func:`twolayer.theory.mixup.collapse.optimal_features.ufm_features`) and measured against
-the line between the features of either class alone, against squared loss, whose optimum is linear,
-and against the statement of optimality itself.
+cross-entropy is solved exactly
+(:func:`twolayer.theory.mixup.collapse.optimal_features.ufm_features`) and measured against the line
+between the features of either class alone, against squared loss, whose optimum is linear, and
+against the statement of optimality itself.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from jax import Array
 
 from twolayer.sims.engine.experiment import traced
 from twolayer.theory import validation
-from twolayer.theory.mixup.collapse import optimal_features, dual, free_classifier
+from twolayer.theory.mixup.collapse import dual, free_classifier, optimal_features
 
 # The control: what the solver is told of the decay, times the true one.
 WRONG = 1.5

@@ -1,0 +1,1 @@
+"""Simulations: feature learning under mixup: exact dynamics and laws."""

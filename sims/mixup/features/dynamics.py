@@ -17,9 +17,9 @@ from twolayer.sims.mixup.features import patches
 from twolayer.sims.mixup.features.patches import FEATURES, KINDS, PatchConfig
 from twolayer.theory import validation
 from twolayer.theory.mixup.features import dynamics, laws, training
-from twolayer.theory.mixup.features.theorems import learning
-from twolayer.theory.mixup.features.dynamics import State
 from twolayer.theory.mixup.features.data import PatchData
+from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.theorems import learning
 
 LAWS = ("fixed", "beta")
 # Steps of the flow and its horizon, over which features grow by factors of e^5.

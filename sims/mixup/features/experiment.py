@@ -16,12 +16,13 @@ import dataclasses
 from typing import Any
 
 from twolayer.sims.engine.experiment import Experiment, Study
+from twolayer.sims.mixup.features import digits, early_stopping, gaussian, sweeps
+from twolayer.sims.mixup.features import dynamics as features_dynamics
 from twolayer.sims.mixup.features.claims import dynamics
-from twolayer.sims.mixup.features import digits, dynamics as features_dynamics, gaussian, early_stopping, sweeps
 from twolayer.sims.mixup.features.digits import DigitsConfig
 from twolayer.sims.mixup.features.dynamics import DynamicsConfig
-from twolayer.sims.mixup.features.gaussian import GaussianConfig
 from twolayer.sims.mixup.features.early_stopping import HandoverConfig
+from twolayer.sims.mixup.features.gaussian import GaussianConfig
 from twolayer.sims.mixup.features.sweeps import PhaseConfig, ScaleConfig, WeightConfig
 
 Cells = dict[str, tuple[Any, int]]

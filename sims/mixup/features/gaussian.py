@@ -16,7 +16,8 @@ from twolayer.sims.engine.experiment import traced
 from twolayer.sims.mixup.features import patches
 from twolayer.sims.mixup.features.patches import FEATURES, KINDS, PatchConfig
 from twolayer.theory import validation
-from twolayer.theory.mixup.features import dynamics, data as features_data, noise, training
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import dynamics, noise, training
 from twolayer.theory.mixup.features.dynamics import State
 
 

@@ -17,9 +17,11 @@ from jax import Array
 
 from twolayer.sims.engine.experiment import traced, word_index
 from twolayer.theory import validation
-from twolayer.theory.mixup.features import dynamics, data as features_data, laws as features_laws
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import dynamics
+from twolayer.theory.mixup.features import laws as features_laws
 from twolayer.theory.mixup.features.data import LAYOUTS, PatchData
+from twolayer.theory.mixup.features.dynamics import State
 
 KINDS = ("standard", "mixup")
 FEATURES = ("v0", "v1", "u0", "u1")
@@ -76,7 +78,8 @@ def multiple(name: str, steps: int, of: int, unit: str) -> int:
 def draw_data(key: Array, config: PatchConfig, count: Array | int | None = None) -> PatchData:
     """The training set; layout and number of rare samples of a class (by default rho's) are traced.
 
-    The law is that of :func:`twolayer.theory.mixup.features.data.make_patch_data`, for which both are fixed.
+    The law is that of :func:`twolayer.theory.mixup.features.data.make_patch_data`, for which both
+    are fixed.
     """
     n, b = config.n, config.num_feature_noise
     if count is None:

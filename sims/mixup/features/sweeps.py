@@ -18,8 +18,8 @@ from twolayer.sims.mixup.features import patches
 from twolayer.sims.mixup.features.patches import FEATURES, KINDS, PatchConfig
 from twolayer.theory import validation
 from twolayer.theory.mixup.features import dynamics
-from twolayer.theory.mixup.features.dynamics import Noise, State
 from twolayer.theory.mixup.features.data import PatchData
+from twolayer.theory.mixup.features.dynamics import Noise, State
 
 
 def standard_training(state: State, data: PatchData, lr: Any, noise: Noise, *, steps: int) -> State:

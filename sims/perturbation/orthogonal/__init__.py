@@ -1,0 +1,1 @@
+"""Simulations: learning from perturbations, with nearly orthogonal samples."""

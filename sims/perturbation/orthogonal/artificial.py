@@ -8,7 +8,8 @@ samples* as it was taught to: there is no test set.
 The published slope is 0.01, with which no hypothesis of the theorems holds: these runs are not
 instances of them, whatever they show. Each cell stores how far from it they are. The published
 training, momentum descent for 1e5 epochs, is followed up to the same time of gradient flow
-(``duration``), in a few dozen normalised steps (:mod:`twolayer.theory.perturbation.orthogonal.flow`).
+(``duration``), in a few dozen normalised steps
+(:mod:`twolayer.theory.perturbation.orthogonal.flow`).
 
 ``start`` scales the published initialisation. From ``start = 0`` the rows of each half stay equal,
 so that ``width = 2`` is exact there, at :math:`4 N^2` a step, and no more than a stand-in for the
@@ -28,7 +29,7 @@ from jax import Array
 from twolayer.sims.components.attacks import pgd
 from twolayer.sims.engine.experiment import traced, word_index
 from twolayer.theory import validation
-from twolayer.theory.perturbation.orthogonal import limit, flow
+from twolayer.theory.perturbation.orthogonal import flow, limit
 
 LAWS = ("uniform", "gauss")
 NOISE = "noise"

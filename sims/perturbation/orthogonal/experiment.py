@@ -6,9 +6,10 @@ experiment) and ``images``. The scale ``paper`` has the published grids [code].
 
 At the scale ``default`` the artificial experiment has a twentieth of every published size (d, N,
 N^a, width) at the published lengths of the perturbations. By the average-case formula
-(:func:`twolayer.theory.perturbation.orthogonal.agreement.predicted_accuracy`) that changes nothing for L2;
-the radii of Linf are raised to keep the length, and L0 is another experiment. Two points along N^a
-have the published sizes, but for the width. Labels state the published value that a cell is for.
+(:func:`twolayer.theory.perturbation.orthogonal.agreement.predicted_accuracy`) that changes nothing
+for L2; the radii of Linf are raised to keep the length, and L0 is another experiment. Two points
+along N^a have the published sizes, but for the width. Labels state the published value that a cell
+is for.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ import functools
 from typing import Any
 
 from twolayer.sims.engine.experiment import Experiment, Study
-from twolayer.sims.perturbation.orthogonal import artificial, families, image_cells, flow
-from twolayer.sims.perturbation.orthogonal.claims import artificial as orthogonal_claims
-from twolayer.sims.perturbation.orthogonal import published
+from twolayer.sims.perturbation.orthogonal import artificial, families, flow, image_cells, published
 from twolayer.sims.perturbation.orthogonal.artificial import LAWS, Config
+from twolayer.sims.perturbation.orthogonal.claims import artificial as orthogonal_claims
 from twolayer.sims.perturbation.orthogonal.families import FamilyConfig
 from twolayer.sims.perturbation.orthogonal.flow import FlowConfig, TierConfig
 

@@ -16,8 +16,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from twolayer.sims.engine.experiment import traced
-from twolayer.theory import validation, geometry
-from twolayer.theory.perturbation.orthogonal import limit, agreement, data, flow as orthogonal_flow, perturbed
+from twolayer.theory import geometry, validation
+from twolayer.theory.perturbation.orthogonal import agreement, data, limit, perturbed
+from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
 
 FAMILIES = ("flipped", "near", "random", "noise")
 _RATE = 0.1

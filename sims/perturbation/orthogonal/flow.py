@@ -14,8 +14,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from twolayer.sims.engine.experiment import traced
-from twolayer.theory import validation, geometry
-from twolayer.theory.perturbation.orthogonal import limit as orthogonal, data, flow as orthogonal_flow
+from twolayer.theory import geometry, validation
+from twolayer.theory.perturbation.orthogonal import data
+from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
+from twolayer.theory.perturbation.orthogonal import limit as orthogonal
 
 _CHUNK = 100
 

@@ -23,8 +23,8 @@ import numpy as np
 import optax
 from jax import Array
 
-from twolayer.sims.components.attacks import pgd
 from twolayer.sims.components import data, models, training
+from twolayer.sims.components.attacks import pgd
 from twolayer.sims.engine.experiment import Inputs, traced
 from twolayer.theory import validation
 

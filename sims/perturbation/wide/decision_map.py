@@ -11,7 +11,7 @@ from jax import Array
 
 from twolayer.sims.engine.experiment import traced, word_index
 from twolayer.sims.perturbation.wide import sweep as pipeline
-from twolayer.theory import validation, networks
+from twolayer.theory import networks, validation
 from twolayer.theory.perturbation.wide import decision_map, surrogate
 
 

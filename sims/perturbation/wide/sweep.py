@@ -17,11 +17,11 @@ from jax import Array
 
 from twolayer.sims.components import data
 from twolayer.sims.engine.experiment import Inputs, map_seeds, traced, word_index
-from twolayer.theory import validation, geometry, networks
-from twolayer.theory.training import gradient_descent
-from twolayer.theory.training.momentum import LOSSES
+from twolayer.theory import geometry, networks, validation
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide import surrogate
+from twolayer.theory.training import gradient_descent
+from twolayer.theory.training.momentum import LOSSES
 
 LAWS = ("shifted-gauss", "gauss")
 SCENARIOS = ("a", "b")
@@ -237,7 +237,9 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
     )
     seconds = jax.lax.map(second, tuple(axis.ravel() for axis in grid))
     seconds = {name: leaf.reshape(*shape, *leaf.shape[1:]) for name, leaf in seconds.items()}
-    law = jax.vmap(jax.vmap(surrogate.threshold_agreement, (None, None, 0, None)), (None, None, None, 0))
+    law = jax.vmap(
+        jax.vmap(surrogate.threshold_agreement, (None, None, 0, None)), (None, None, None, 0)
+    )
     is_shifted = jnp.asarray(word_index(config, "law") == 0) & (config.dataset == "synthetic")
     return {
         "acc": firsts["acc"].reshape(num_f, num_times),
@@ -303,4 +305,8 @@ def trainer(config: Setting) -> Any:
 
 def gram_if_cheaper(x: Array) -> Array | None:
     """The Gram matrix, where training will use it: computed once for all rates."""
-    return gradient_descent.gram_matrix(x) if gradient_descent.cheaper_coordinates(*x.shape) == "gram" else None
+    return (
+        gradient_descent.gram_matrix(x)
+        if gradient_descent.cheaper_coordinates(*x.shape) == "gram"
+        else None
+    )

@@ -10,10 +10,10 @@ from jax import Array
 
 from twolayer.sims.components import data
 from twolayer.sims.engine.experiment import traced
-from twolayer.theory import validation, networks
-from twolayer.theory.training import gradient_descent, function_space
+from twolayer.theory import networks, validation
 from twolayer.theory.kernels import shallow
 from twolayer.theory.perturbation.wide import bounds
+from twolayer.theory.training import function_space, gradient_descent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Simulations: shortcut bias: how available a feature is."""

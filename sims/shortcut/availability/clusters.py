@@ -85,10 +85,7 @@ def simulate(key: Array, config: ClusterConfig, inputs: dict[str, Array]) -> dic
             )[0],
             **{
                 name: jnp.stack(
-                    [
-                        spectra.centre_spectrum(kernel, pi, corners)
-                        for kernel in kernels
-                    ]
+                    [spectra.centre_spectrum(kernel, pi, corners) for kernel in kernels]
                 )
                 for name, pi in (("centre", share), ("empirical", counted))
             },

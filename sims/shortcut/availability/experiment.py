@@ -16,12 +16,13 @@ from __future__ import annotations
 from typing import Any
 
 from twolayer.sims.engine.experiment import Experiment, Study
+from twolayer.sims.shortcut.availability import clusters, four_points, nesting, population, samples
+from twolayer.sims.shortcut.availability import networks as availability_networks
 from twolayer.sims.shortcut.availability.claims import networks
-from twolayer.sims.shortcut.availability import clusters, nesting, networks as availability_networks, four_points, population, samples
 from twolayer.sims.shortcut.availability.clusters import ClusterConfig
+from twolayer.sims.shortcut.availability.four_points import PointConfig
 from twolayer.sims.shortcut.availability.nesting import NestingConfig
 from twolayer.sims.shortcut.availability.networks import NetworkConfig
-from twolayer.sims.shortcut.availability.four_points import PointConfig
 from twolayer.sims.shortcut.availability.population import PopulationConfig
 from twolayer.sims.shortcut.availability.samples import SampleConfig
 

@@ -18,7 +18,7 @@ from jax import Array
 from twolayer.sims.engine.experiment import traced
 from twolayer.sims.shortcut.availability import training
 from twolayer.theory import validation
-from twolayer.theory.shortcut.availability import shortcut_bias, data
+from twolayer.theory.shortcut.availability import data, shortcut_bias
 
 # Principal directions of the inputs that are kept; what they leave out is below rounding.
 _RANK = 24
@@ -30,8 +30,8 @@ _CUT = 1e-6
 class NestingConfig:
     """Trainings of one architecture with the core nested in each number of ``layers``.
 
-    ``gain`` is g. Training as in :class:`twolayer.sims.shortcut.availability.networks.NetworkConfig`; both
-    amplifications are 1.
+    ``gain`` is g. Training as in
+    :class:`twolayer.sims.shortcut.availability.networks.NetworkConfig`; both amplifications are 1.
     """
 
     activation: str = "relu"

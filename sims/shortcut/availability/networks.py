@@ -1,8 +1,9 @@
 r"""Shortcut bias of finite networks over predictivity and availability.
 
 Perceptrons in d = 100 dimensions are trained by full-batch Adam on the logistic loss, and probed on
-the grid of :func:`twolayer.theory.shortcut.availability.shortcut_bias.probe_grid`. Their bias is taken against LDA fitted
-to the same sample. A cell trains a whole grid of predictivities and availability ratios, with the
+the grid of :func:`twolayer.theory.shortcut.availability.shortcut_bias.probe_grid`. Their bias is
+taken against LDA fitted to the same sample. A cell trains a whole grid of predictivities and
+availability ratios, with the
 noise of the sample, the embedding and the initial weights the same at all its points: differences
 between points, and between architectures at one seed, are paired.
 
@@ -26,7 +27,7 @@ from jax import Array
 from twolayer.sims.engine.experiment import traced, word_index
 from twolayer.sims.shortcut.availability import training
 from twolayer.theory import validation
-from twolayer.theory.shortcut.availability import shortcut_bias, data
+from twolayer.theory.shortcut.availability import data, shortcut_bias
 
 # The ratio r of availabilities as alpha = (r, 1), or as (1, 1/r), where all is learned more slowly.
 SCALINGS = ("amplify", "attenuate")

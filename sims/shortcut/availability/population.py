@@ -13,7 +13,7 @@ from twolayer.sims.engine.experiment import traced, word_index
 from twolayer.sims.shortcut.availability.kernels import KERNELS, by_index
 from twolayer.sims.shortcut.availability.networks import check_grid
 from twolayer.theory import validation
-from twolayer.theory.shortcut.availability import shortcut_bias, flows
+from twolayer.theory.shortcut.availability import flows, shortcut_bias
 
 # Leading eigenvalues that are kept.
 _MODES = 3
@@ -94,9 +94,7 @@ def simulate(key: Array, config: PopulationConfig, inputs: dict[str, Array]) -> 
         )
         mu = shortcut_bias.mu_from_rho(rho)
         best = shortcut_bias.box_reliance(shortcut_bias.lda_population(mu, config.sigma), mu)
-        largest = jnp.linalg.eigvalsh(flows.second_moment(alpha, rho, config.sigma))[
-            -1
-        ]
+        largest = jnp.linalg.eigvalsh(flows.second_moment(alpha, rho, config.sigma))[-1]
 
         def linear(tau: Array) -> Array:
             v = flows.linear_flow(alpha, rho, config.sigma, tau / largest)

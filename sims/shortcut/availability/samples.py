@@ -17,7 +17,8 @@ from twolayer.sims.shortcut.availability.kernels import KERNELS, by_index
 from twolayer.sims.shortcut.availability.networks import check_grid
 from twolayer.sims.shortcut.availability.population import check_kernel
 from twolayer.theory import validation
-from twolayer.theory.shortcut.availability import shortcut_bias, data, flows
+from twolayer.theory.shortcut.availability import data, shortcut_bias
+from twolayer.theory.training import kernel_flow
 
 # Power iterations for the largest eigenvalue, whose gap is wide: it dominates the sum of all.
 _POWERS = 60
@@ -85,7 +86,7 @@ def simulate(key: Array, config: SampleConfig, inputs: dict[str, Array]) -> dict
         largest = _largest_eigenvalue(gram)
         times = jnp.append(taus / largest, jnp.inf)
         both = jnp.concatenate([cross, gram])
-        return largest, flows.kernel_flow(gram, both, y, times)
+        return largest, kernel_flow.kernel_flow(gram, both, y, times)
 
     def by_moment(x: Array, grid: Array) -> tuple[Array, Array]:
         return _linear_flow(x, y, jnp.concatenate([grid, x]), taus)
@@ -94,9 +95,9 @@ def simulate(key: Array, config: SampleConfig, inputs: dict[str, Array]) -> dict
         alpha = jnp.stack([ratio, jnp.ones_like(ratio)])[None]
         largest, outputs = jax.lax.cond(is_linear, by_moment, by_gram, z * alpha, probes * alpha)
         at_probes, at_sample = jnp.split(outputs, [probes.shape[0]], axis=1)
-        bias = jax.vmap(lambda f: shortcut_bias.shortcut_bias(shortcut_bias.decide(f), best, probes))(
-            at_probes
-        )
+        bias = jax.vmap(
+            lambda f: shortcut_bias.shortcut_bias(shortcut_bias.decide(f), best, probes)
+        )(at_probes)
         loss = jnp.mean((at_sample - y[None]) ** 2, axis=1)
         return {
             "bias": bias[:-1],
@@ -115,7 +116,7 @@ def _linear_flow(x: Array, y: Array, points: Array, taus: Array) -> tuple[Array,
     moment, mean = x.T @ x / x.shape[0], x.T @ y / x.shape[0]
     largest = jnp.linalg.eigvalsh(moment)[-1]
     times = jnp.append(taus / largest, jnp.inf)
-    return largest, flows.kernel_flow(moment, points, mean, times, rcond=0.0)
+    return largest, kernel_flow.kernel_flow(moment, points, mean, times, rcond=0.0)
 
 
 def _largest_eigenvalue(matrix: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Simulations: shortcut bias: which cue a network prefers."""

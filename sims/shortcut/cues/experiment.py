@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 from twolayer.sims.engine.experiment import Experiment, Study
+from twolayer.sims.shortcut.cues import examples, kernel_machines, solutions
+from twolayer.sims.shortcut.cues import preference as cues_preference
 from twolayer.sims.shortcut.cues.claims import preference
-from twolayer.sims.shortcut.cues import examples, kernel_machines, preference as cues_preference, solutions
-from twolayer.sims.shortcut.cues.images import CUES
 from twolayer.sims.shortcut.cues.examples import ExampleConfig
+from twolayer.sims.shortcut.cues.images import CUES
 from twolayer.sims.shortcut.cues.kernel_machines import MachineConfig
 from twolayer.sims.shortcut.cues.networks import NETS
 from twolayer.sims.shortcut.cues.preference import PreferenceConfig

@@ -21,11 +21,11 @@ from twolayer.sims.components import models, training
 from twolayer.sims.engine.experiment import traced
 from twolayer.sims.shortcut.cues.images import CUES, LEVELS
 from twolayer.sims.shortcut.cues.networks import Cells, cross_entropy
-from twolayer.theory.kernels import activations, deep
 from twolayer.theory import validation
+from twolayer.theory.kernels import activations, deep
 from twolayer.theory.kernels.deep import Kernel
-from twolayer.theory.shortcut.availability import flows
 from twolayer.theory.shortcut.cues import accuracy
+from twolayer.theory.training import kernel_flow
 
 _tangent = deep.neural_tangent_kernel
 KERNELS: dict[str, Kernel] = {
@@ -164,7 +164,7 @@ def _predict(
     rows = kernel(items(alpha, cells.off), train)
 
     def score(target: Array) -> Array:
-        return flows.kernel_flow(kernel(train, train), rows, target, rate[None])[0]
+        return kernel_flow.kernel_flow(kernel(train, train), rows, target, rate[None])[0]
 
     return jnp.argmax(jax.vmap(score, in_axes=1, out_axes=1)(targets), axis=1)
 

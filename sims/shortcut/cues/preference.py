@@ -14,7 +14,8 @@ from jax import Array
 
 from twolayer.sims.components import training
 from twolayer.sims.engine.experiment import traced, word_index
-from twolayer.sims.shortcut.cues import images as cue_images, networks
+from twolayer.sims.shortcut.cues import images as cue_images
+from twolayer.sims.shortcut.cues import networks
 from twolayer.sims.shortcut.cues.images import CUES
 from twolayer.sims.shortcut.cues.networks import NETS, Cells, Sample
 from twolayer.theory import validation

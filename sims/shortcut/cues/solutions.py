@@ -18,9 +18,10 @@ import optax
 from jax import Array
 
 from twolayer.sims.components import training
-from twolayer.sims.engine.experiment import traced, word_index
 from twolayer.sims.components.models import Flat
-from twolayer.sims.shortcut.cues import images as cue_images, networks
+from twolayer.sims.engine.experiment import traced, word_index
+from twolayer.sims.shortcut.cues import images as cue_images
+from twolayer.sims.shortcut.cues import networks
 from twolayer.sims.shortcut.cues.images import CUES
 from twolayer.sims.shortcut.cues.networks import Cells, Sample
 from twolayer.sims.shortcut.cues.preference import check_images

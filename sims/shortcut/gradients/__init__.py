@@ -1,0 +1,1 @@
+"""Simulations: input gradients: which features they show."""

@@ -21,7 +21,7 @@ from jax import Array
 
 from twolayer.sims.components.attacks import pgd
 from twolayer.sims.engine.experiment import traced
-from twolayer.theory import validation, networks
+from twolayer.theory import networks, validation
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.shortcut.gradients import attribution, max_margin
 
@@ -174,7 +174,8 @@ def simulate(key: Array, config: BlocksConfig, inputs: dict[str, Array]) -> dict
 def _points(config: BlocksConfig, key: Array, rows: int, draws: Any) -> tuple[Array, Array, Array]:
     """All signals and labels in turn, noise of up to ``draws`` draws, and places of the signal.
 
-    As :func:`twolayer.theory.shortcut.gradients.max_margin.block_points` repeated, for a traced number of them.
+    As :func:`twolayer.theory.shortcut.gradients.max_margin.block_points` repeated, for a traced
+    number of them.
     """
     index = jnp.arange(rows)
     place, y = (index // 2) % config.signal, 1 - 2 * (index % 2)

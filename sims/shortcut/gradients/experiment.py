@@ -16,8 +16,8 @@ from typing import Any
 
 from twolayer.sims.engine.experiment import Experiment, Study
 from twolayer.sims.shortcut.gradients import blocks, images, max_margin_lp, roar
-from twolayer.sims.shortcut.gradients.claims import blocks as gradients_claims
 from twolayer.sims.shortcut.gradients.blocks import BlocksConfig
+from twolayer.sims.shortcut.gradients.claims import blocks as gradients_claims
 from twolayer.sims.shortcut.gradients.images import ImagesConfig
 from twolayer.sims.shortcut.gradients.max_margin_lp import LpConfig
 from twolayer.sims.shortcut.gradients.roar import RoarConfig

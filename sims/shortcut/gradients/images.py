@@ -20,8 +20,8 @@ import numpy as np
 import optax
 from jax import Array
 
-from twolayer.sims.components.attacks import pgd
 from twolayer.sims.components import data, models, training
+from twolayer.sims.components.attacks import pgd
 from twolayer.sims.engine.experiment import Inputs, traced, word_index
 from twolayer.theory import validation
 from twolayer.theory.shortcut.gradients import attribution as gradients

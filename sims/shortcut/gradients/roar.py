@@ -1,7 +1,8 @@
 r"""Study ``roar``: how much of the label is left in the pixels of largest, and smallest, gradient.
 
-Networks are trained anew on block images of :mod:`twolayer.sims.shortcut.gradients.images` of which only a
-share of the pixels is kept (DiffROAR). Which pixels are kept is itself a message about the label,
+Networks are trained anew on block images of :mod:`twolayer.sims.shortcut.gradients.images` of which
+only a share of the pixels is kept (DiffROAR). Which pixels are kept is itself a message about the
+label,
 as far as kept pixels differ from masked ones: the cells of the default scale come with a glyph that
 reaches the edge and with one that is inset, whose edge is as black as the mask.
 """

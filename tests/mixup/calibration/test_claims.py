@@ -6,11 +6,11 @@ import functools
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
 from twolayer.sims.engine import execution
 from twolayer.sims.engine.results import StemResults
 from twolayer.sims.mixup.calibration import experiment, gaussians
 from twolayer.sims.mixup.calibration.claims import exact, networks
-from tests.figures import figure_checks
 
 STUDIES = {study.name: study for study in experiment.EXPERIMENT.studies}
 
@@ -52,9 +52,7 @@ def _as_replicated():
         elif key[0] == "gauss":
             mu, names = found.config.mu, ("nll_raw", "nll_exact")
             for column, points in enumerate(found.coords["points"]):
-                for name, value in zip(
-                    names, networks.GAUSS[mu][points], strict=True
-                ):
+                for name, value in zip(names, networks.GAUSS[mu][points], strict=True):
                     found.arrays[name][:, column] = value
             found.arrays["nll_weak"][:] = networks.WEAK.get(mu, 1.0)
             nll, deviation, error = gaussians.population(mu, found.config.d)

@@ -5,10 +5,10 @@ import functools
 import numpy as np
 import pytest
 
-from twolayer.figures.mixup.calibration import captions as figures
-from twolayer.sims.mixup.calibration.experiment import EXPERIMENT
 from tests.figures import figure_checks
 from tests.figures.figure_checks import check, legend
+from twolayer.figures.mixup.calibration import captions as figures
+from twolayer.sims.mixup.calibration.experiment import EXPERIMENT
 
 
 @functools.cache

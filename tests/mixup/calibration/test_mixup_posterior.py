@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import integrate, special
 
-from twolayer.theory.mixup.calibration import scores, midpoint as calibration_midpoint, mixup_posterior, overlapping_pairs
+from twolayer.theory.mixup.calibration import midpoint as calibration_midpoint
+from twolayer.theory.mixup.calibration import mixup_posterior, overlapping_pairs, scores
 
 # Mixed posteriors --------------------------------------------------------------------------------
 
@@ -146,9 +147,7 @@ def finite_sample(key, k, alpha):
     scaled = scores.fit_temperature(logits, truth) * logits
     phi = mixup_posterior.mixup_predict_1d(z, x, y, k, per_pair=130)
     smoothed = jnp.log(jnp.maximum(phi, 1e-300))
-    return jnp.stack(
-        [scores.expected_kl(truth, scaled), scores.expected_kl(truth, smoothed)]
-    )
+    return jnp.stack([scores.expected_kl(truth, scaled), scores.expected_kl(truth, smoothed)])
 
 
 def test_dtypes_of_queries_points_and_classes_may_differ(unannotated):

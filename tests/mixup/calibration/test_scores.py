@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from twolayer.theory.mixup.calibration import scores, overlapping_pairs
+from tests import dtypes
+from twolayer.theory.mixup.calibration import overlapping_pairs, scores
 
 RNG = np.random.default_rng(0)
 LOGITS = jnp.asarray(RNG.normal(size=(300, 5)))
@@ -42,7 +43,7 @@ def test_scores_by_loops():
     assert float(ece(LOGITS, LABELS)) == pytest.approx(total, rel=1e-12)
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", dtypes.SHORT)
 def test_errors_of_many_short_logits(dtype):
     """Sixty thousand rows, more than short floats can count."""
     labels = jax.random.randint(jax.random.key(0), (60_000,), 0, 10)
@@ -54,7 +55,7 @@ def test_errors_of_many_short_logits(dtype):
     assert exact > 0.2
 
 
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", [jnp.float32, *dtypes.SHORT])
 def test_targets_sum_to_one_within_the_rounding_in_which_they_came(dtype):
     truth = jax.random.dirichlet(jax.random.key(2), jnp.full(3, 0.5), (50,))
     logits = jax.random.normal(jax.random.key(3), (50, 3))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from twolayer.sims.engine import execution
 from twolayer.sims.components import data
+from twolayer.sims.engine import execution
 from twolayer.sims.mixup.calibration import experiment, gaussians, images, networks
 from twolayer.sims.mixup.calibration.exact import MidpointConfig, PopulationConfig
 from twolayer.sims.mixup.calibration.gaussians import GaussConfig

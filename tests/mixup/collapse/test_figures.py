@@ -6,14 +6,14 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
+from tests.figures.figure_checks import check, legend
 from twolayer.figures.engine import registry
 from twolayer.figures.mixup.collapse import captions as figures
 from twolayer.figures.mixup.collapse import networks
 from twolayer.sims.engine import plan
 from twolayer.sims.engine.loading import load
 from twolayer.sims.mixup.collapse.experiment import EXPERIMENT
-from tests.figures import figure_checks
-from tests.figures.figure_checks import check, legend
 
 STEM = "mixup.collapse"
 

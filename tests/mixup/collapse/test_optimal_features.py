@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
-from twolayer.theory.mixup.collapse import optimal_features, dual as collapse_dual, free_classifier
+from tests import dtypes
+from twolayer.theory.mixup.collapse import dual as collapse_dual
+from twolayer.theory.mixup.collapse import free_classifier, optimal_features
 
 # (K, d, m, mu), kappa, same-class coefficient, deviation from linear and z_i - z_j at lam = .1.
 MEASURED = [
@@ -41,7 +43,7 @@ def gradient(h, w, t, decay):
     return w.T @ (special.softmax(w @ h) - t) + decay * h
 
 
-@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("dtype", dtypes.SHORT)
 def test_frames_and_targets_of_short_floats(dtype):
     w = optimal_features.simplex_etf(jax.random.key(0), 4, 7, 1.0)
     targets = jnp.array([[0.7, 0.3, 0, 0], [0.1, 0.2, 0.3, 0.4]])
@@ -269,12 +271,24 @@ EVEN = jnp.full(3, 1 / 3)
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: optimal_features.simplex_etf(None, 1, 2, 1.0), "num_classes must be at least 2; got 1."),
-        (lambda: optimal_features.simplex_etf(None, 4, 2, 1.0), "dim must be at least num_classes - 1, 3"),
+        (
+            lambda: optimal_features.simplex_etf(None, 1, 2, 1.0),
+            "num_classes must be at least 2; got 1.",
+        ),
+        (
+            lambda: optimal_features.simplex_etf(None, 4, 2, 1.0),
+            "dim must be at least num_classes - 1, 3",
+        ),
         (lambda: optimal_features.simplex_etf(None, 3, 2, 0.0), "scale must be in (0, inf)"),
-        (lambda: optimal_features.ufm_features(FRAME + 1e-6, EVEN, 0.1), "w must be a simplex frame"),
+        (
+            lambda: optimal_features.ufm_features(FRAME + 1e-6, EVEN, 0.1),
+            "w must be a simplex frame",
+        ),
         (lambda: optimal_features.ufm_features(0 * FRAME, EVEN, 0.1), "w must be a simplex frame"),
-        (lambda: optimal_features.ufm_features(FRAME, EVEN, 0.0), "feature_decay must be in (0, inf)"),
+        (
+            lambda: optimal_features.ufm_features(FRAME, EVEN, 0.0),
+            "feature_decay must be in (0, inf)",
+        ),
         (lambda: optimal_features.ufm_features(FRAME, EVEN + 1, 0.1), "target must sum to 1"),
         (
             lambda: optimal_features.ufm_features(FRAME, jnp.array([1.5, -0.5, 0]), 0.1),
@@ -287,12 +301,18 @@ EVEN = jnp.full(3, 1 / 3)
         (lambda: collapse_dual.ufm_probs(jnp.ones(1), 1.0), "target must have at least 2 classes"),
         (lambda: collapse_dual.ufm_probs(EVEN, -1.0), "kappa must be in (0, inf)"),
         (lambda: collapse_dual.omega_log(jnp.array([np.nan])), "x must be finite"),
-        (lambda: optimal_features.ufm_coefficients(1.1, 3, 1.0, 0.1), "lam must be in [0, 1]; got 1.1."),
+        (
+            lambda: optimal_features.ufm_coefficients(1.1, 3, 1.0, 0.1),
+            "lam must be in [0, 1]; got 1.1.",
+        ),
         (
             lambda: optimal_features.ufm_objective(FRAME[0], FRAME, EVEN[None], 0.1),
             "target must be a non-empty vector; got shape (1, 3)",
         ),
-        (lambda: optimal_features.ufm_objective(EVEN, FRAME, EVEN, 0.1), "h must have length 2; got 3."),
+        (
+            lambda: optimal_features.ufm_objective(EVEN, FRAME, EVEN, 0.1),
+            "h must have length 2; got 3.",
+        ),
         (
             lambda: free_classifier.ufm_free_loss(FRAME, jnp.array([2.0]), 0.1, 0.1),
             "lams must be in [0, 1]",

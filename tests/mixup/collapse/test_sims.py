@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import optimize, special
 
+from tests.figures import figure_checks
 from twolayer.sims.engine import execution
 from twolayer.sims.engine.results import StemResults
-from twolayer.sims.mixup.collapse import experiment, activations, claims, networks, free_classifier
+from twolayer.sims.mixup.collapse import activations, claims, experiment, free_classifier, networks
+from twolayer.sims.mixup.collapse.free_classifier import TrainingConfig
 from twolayer.sims.mixup.collapse.networks import NetworkConfig
 from twolayer.sims.mixup.collapse.optimum import OptimumConfig
-from twolayer.sims.mixup.collapse.free_classifier import TrainingConfig
-from tests.figures import figure_checks
-from twolayer.theory.mixup.collapse import optimal_features as theory
 from twolayer.theory.mixup.collapse import free_classifier as collapse_free
+from twolayer.theory.mixup.collapse import optimal_features as theory
 
 STUDIES = {study.name: study for study in experiment.EXPERIMENT.studies}
 SMOKE = {study: STUDIES[study].cells["smoke"] for study in STUDIES}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
 from twolayer.sims.mixup.features import experiment
 from twolayer.sims.mixup.features.claims import dynamics, images
-from tests.figures import figure_checks
 
 
 def _as_expected(study, coords, arrays):

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy import special
 
-from twolayer.theory.mixup.features import dynamics, data as features_data, noise as features_noise, training
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import dynamics, training
+from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.dynamics import State
 
 KEY = jax.random.key(0)
@@ -222,8 +224,7 @@ def test_nodes_of_beta_weights_average_the_loss_of_random_ones():
     data, _, _, state = explicit()
     loss = jax.jit(lambda *weights: dynamics.mixup_step(state, data, 0.1, 15.0, *weights)[1])
     few, many = (
-        loss(lam, lam, shares)
-        for lam, shares in (training.beta_nodes(0.4, k) for k in (5, 40))
+        loss(lam, lam, shares) for lam, shares in (training.beta_nodes(0.4, k) for k in (5, 40))
     )
     assert float(few) == pytest.approx(float(many), rel=1e-6)
     draws = jax.random.beta(KEY, 0.4, 0.4, (4000,))

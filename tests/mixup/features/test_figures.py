@@ -5,11 +5,11 @@ import functools
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
+from tests.figures.figure_checks import check, legend
 from twolayer.figures.engine import registry
 from twolayer.figures.mixup.features import captions, grids
 from twolayer.sims.mixup.features.experiment import EXPERIMENT
-from tests.figures import figure_checks
-from tests.figures.figure_checks import check, legend
 
 
 @functools.cache

@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory.mixup.features import dynamics, data as features_data, laws, noise as features_noise
-from twolayer.theory.mixup.features.theorems import learning
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import dynamics, laws
+from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.theorems import learning
 
 ENERGY, LR, LEG = 15.0, 0.2, 500
 
@@ -265,9 +267,7 @@ def test_steps_conserve_up_to_their_length():
 
 
 def test_the_factor_for_steps():
-    assert float(laws.memorization_factor(0.2, 15.0, 100)) == pytest.approx(
-        0.06 / np.log(1.06)
-    )
+    assert float(laws.memorization_factor(0.2, 15.0, 100)) == pytest.approx(0.06 / np.log(1.06))
     assert float(laws.memorization_factor(0.0, 15.0, 100)) == 1
 
 
@@ -290,9 +290,7 @@ def test_rates_of_the_reference():
 def test_initial_weights_are_those_of_zero_outputs():
     target = (jnp.arange(100) < 50).astype(float)
     found = dynamics.mixup_weights(jnp.zeros((100, 100)), target, 0.7, 0.6)
-    np.testing.assert_allclose(
-        found, laws.initial_weights(target, 0.7, 0.6), rtol=0, atol=1e-13
-    )
+    np.testing.assert_allclose(found, laws.initial_weights(target, 0.7, 0.6), rtol=0, atol=1e-13)
 
 
 # Errors.

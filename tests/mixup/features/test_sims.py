@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from twolayer.sims.engine import execution
-from twolayer.sims.mixup.features import experiment, gaussian
+from twolayer.sims.mixup.features import experiment, gaussian, patches
 from twolayer.sims.mixup.features.claims import sweeps
-from twolayer.sims.mixup.features import patches
 from twolayer.sims.mixup.features.digits import DigitsConfig
 from twolayer.sims.mixup.features.dynamics import DynamicsConfig
-from twolayer.sims.mixup.features.gaussian import GaussianConfig
 from twolayer.sims.mixup.features.early_stopping import HandoverConfig
+from twolayer.sims.mixup.features.gaussian import GaussianConfig
 from twolayer.sims.mixup.features.patches import PatchConfig
 from twolayer.sims.mixup.features.sweeps import PhaseConfig, ScaleConfig, WeightConfig
-from twolayer.theory.mixup.features import data as features_data, training
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import training
 from twolayer.theory.mixup.features.theorems import dynamics
 
 STUDIES = {study.name: study for study in experiment.EXPERIMENT.studies}
@@ -87,9 +87,7 @@ def test_training_is_descent_on_explicit_samples(kind):
 
     @jax.jit
     def descend(weights):
-        loss = functools.partial(
-            dynamics.mixed_loss, inputs=inputs, y=data.y, lam_x=lam, lam_y=lam
-        )
+        loss = functools.partial(dynamics.mixed_loss, inputs=inputs, y=data.y, lam_x=lam, lam_y=lam)
 
         def step(weights, _):
             return weights - 0.2 * jax.grad(loss)(weights), loss(weights)

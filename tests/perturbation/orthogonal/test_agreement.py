@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twolayer.theory import geometry
-from twolayer.theory.perturbation.orthogonal import limit, agreement, perturbed
+from twolayer.theory.perturbation.orthogonal import agreement, limit, perturbed
 
 N, D, K = 5, 6, 4
 rng = np.random.default_rng(0)
@@ -187,9 +187,7 @@ def many_dimensions(rows, labels, factor, points):
     lam_adv = limit.solve_multipliers(inputs @ inputs.T, targets, gamma)
     noise, feature = agreement.decompose(z, base, targets, lam_adv, unit, eps)
     coarse = 1 / (2 * known.r_max**2), 3 / (2 * gamma**2 * known.r_min**2)
-    sharp = agreement.agreement_certificate(
-        z, base, targets, unit, eps, known.lam_lo, known.lam_hi
-    )
+    sharp = agreement.agreement_certificate(z, base, targets, unit, eps, known.lam_lo, known.lam_hi)
     paper = agreement.agreement_certificate(z, base, targets, unit, eps, *coarse)
     return known.paper, known.sharp, (noise + feature) * feature > 0, sharp, paper
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory.perturbation.orthogonal import limit, data
+from twolayer.theory.perturbation.orthogonal import data, limit
 
 KEY = jax.random.key(0)
 frame = jax.jit(data.orthonormal_rows)
@@ -113,12 +113,8 @@ def test_generators_are_deterministic_and_their_keys_matter():
 
 def test_bad_input_is_named(rejects):
     cases = {
-        "d must be at least the number of rows, 4; got 3.": lambda: data.orthogonal(
-            KEY, 4, 3
-        ),
-        "rho must be in [0, 0.5); got 0.5.": lambda: data.near_orthogonal(
-            KEY, 3, 5, 0.5
-        ),
+        "d must be at least the number of rows, 4; got 3.": lambda: data.orthogonal(KEY, 4, 3),
+        "rho must be in [0, 0.5); got 0.5.": lambda: data.near_orthogonal(KEY, 3, 5, 0.5),
         "radii must be in (0, inf)": lambda: data.orthogonal(KEY, 2, 3, 0.0),
         "radii must be a number or have shape (2,); got (3,).": lambda: data.orthogonal(
             KEY, 2, 3, jnp.ones(3)
@@ -126,9 +122,7 @@ def test_bad_input_is_named(rejects):
         "noise_radii must be a number or have shape (2,)": lambda: data.orthogonal_noise(
             KEY, 1, 2, 3, noise_radii=jnp.ones(3)
         ),
-        "n must be even for balanced labels; got 3.": lambda: data.householder(
-            KEY, 3, 5
-        ),
+        "n must be even for balanced labels; got 3.": lambda: data.householder(KEY, 3, 5),
         "radius must be in (0, inf)": lambda: data.householder(KEY, 4, 5, -1.0),
         "gram must be positive semi-definite": lambda: data.rows_with_gram(
             jnp.eye(2), jnp.ones((2, 2)) - 3 * jnp.eye(2)
@@ -139,12 +133,8 @@ def test_bad_input_is_named(rejects):
         "gram must be symmetric": lambda: data.rows_with_gram(
             jnp.eye(2), jnp.array([[2.0, 1.0], [0.5, 2.0]])
         ),
-        "signs must have 2 columns": lambda: data.signed_gram(
-            jnp.ones((2, 3)), 0.1, 1.0
-        ),
-        "normal must have length 2; got 3.": lambda: data.reflect(
-            jnp.eye(2), jnp.ones(3)
-        ),
+        "signs must have 2 columns": lambda: data.signed_gram(jnp.ones((2, 3)), 0.1, 1.0),
+        "normal must have length 2; got 3.": lambda: data.reflect(jnp.eye(2), jnp.ones(3)),
     }
     for words, call in cases.items():
         with rejects(words):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from twolayer.theory import geometry
-from twolayer.theory.perturbation.orthogonal import limit as orthogonal, agreement as orthogonal_agreement, exact, perturbed
+from twolayer.theory.perturbation.orthogonal import agreement as orthogonal_agreement
+from twolayer.theory.perturbation.orthogonal import exact, perturbed
+from twolayer.theory.perturbation.orthogonal import limit as orthogonal
 
 N, D, R, GAMMA = 12, 40, 3.0, 0.5
 Y = np.repeat([1.0, -1.0], N // 2)

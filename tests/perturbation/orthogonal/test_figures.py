@@ -5,13 +5,13 @@ import functools
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
+from tests.figures.figure_checks import check, legend
 from twolayer.figures.perturbation.orthogonal import captions
 from twolayer.sims.engine import plan
 from twolayer.sims.engine.loading import load
 from twolayer.sims.perturbation.orthogonal import published
 from twolayer.sims.perturbation.orthogonal.experiment import EXPERIMENT
-from tests.figures import figure_checks
-from tests.figures.figure_checks import check, legend
 
 STEM = "perturbation.orthogonal"
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from twolayer.theory import geometry
-from twolayer.theory.perturbation.orthogonal import limit as orthogonal, data, flow as orthogonal_flow
+from twolayer.theory.perturbation.orthogonal import data
+from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
+from twolayer.theory.perturbation.orthogonal import limit as orthogonal
 
 N, D, M, GAMMA, ETA = 6, 30, 20, 0.5, 0.2
 Y = jnp.array([1.0, 1.0, -1.0, 1.0, -1.0, -1.0])

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from twolayer.sims.engine import execution
 from twolayer.sims.components import data
+from twolayer.sims.engine import execution
 from twolayer.sims.perturbation.orthogonal import images
 from twolayer.sims.perturbation.orthogonal.image_cells import CELLS, STUDY
 from twolayer.sims.perturbation.orthogonal.images import BASES, NORMS, Config

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from twolayer.theory.perturbation.orthogonal import limit, data
+from twolayer.theory.perturbation.orthogonal import data, limit
 
 RADII = np.array([0.9, 0.95, 1.0, 1.0, 1.1, 1.2])
 Y = np.array([1.0, 1.0, -1.0, 1.0, -1.0, -1.0])
@@ -209,9 +209,7 @@ def test_kkt_residual_by_loops_and_in_every_part():
 
 
 def test_slope_at_zero_is_gamma():
-    np.testing.assert_array_equal(
-        limit.gates(jnp.array([-1.0, 0.0, 1e-300]), 0.3), [0.3, 0.3, 1]
-    )
+    np.testing.assert_array_equal(limit.gates(jnp.array([-1.0, 0.0, 1e-300]), 0.3), [0.3, 0.3, 1])
 
 
 def test_output_weights():
@@ -391,9 +389,7 @@ def test_bad_input_is_named(rejects):
     lam = limit.solve_multipliers(gram, y, GAMMA)
     v, u = limit.limit_rows(x, y, lam, GAMMA, 2)
     cases = {
-        "gram must be square (N, N); got shape (6, 24).": lambda: limit.margin_matrix(
-            x, y, GAMMA
-        ),
+        "gram must be square (N, N); got shape (6, 24).": lambda: limit.margin_matrix(x, y, GAMMA),
         "y must hold only -1 and +1; got [0.0]": lambda: limit.margin_matrix(
             gram, y.at[0].set(0), GAMMA
         ),

@@ -9,10 +9,9 @@ import pytest
 
 from twolayer.sims.engine import execution
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.perturbation.orthogonal import experiment, artificial, flow
-from twolayer.sims.perturbation.orthogonal.claims import artificial as orthogonal_claims
-from twolayer.sims.perturbation.orthogonal import published
+from twolayer.sims.perturbation.orthogonal import artificial, experiment, flow, published
 from twolayer.sims.perturbation.orthogonal.artificial import Config, variants
+from twolayer.sims.perturbation.orthogonal.claims import artificial as orthogonal_claims
 from twolayer.sims.perturbation.orthogonal.families import FamilyConfig
 from twolayer.sims.perturbation.orthogonal.flow import FlowConfig, TierConfig
 from twolayer.theory.perturbation.orthogonal import exact as orthogonal_exact

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory.training import gradient_descent
 from twolayer.theory import geometry, networks
 from twolayer.theory.kernels import shallow
 from twolayer.theory.networks import TwoLayer
-from twolayer.theory.perturbation.wide import surrogate as wide, bounds as wide_bounds
+from twolayer.theory.perturbation.wide import bounds as wide_bounds
+from twolayer.theory.perturbation.wide import surrogate as wide
+from twolayer.theory.training import gradient_descent
 
 N, D, K, M = 6, 4, 3, 50
 

@@ -5,14 +5,14 @@ import functools
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
+from tests.figures.figure_checks import check, legend
 from twolayer.figures.engine import registry
 from twolayer.figures.perturbation.wide import captions, published, series
 from twolayer.sims.engine import plan
-from twolayer.sims.engine.results import Run, StemResults
 from twolayer.sims.engine.loading import load
+from twolayer.sims.engine.results import Run, StemResults
 from twolayer.sims.perturbation.wide.experiment import EXPERIMENT
-from tests.figures import figure_checks
-from tests.figures.figure_checks import check, legend
 
 ABSENT_AT_SMOKE = {
     **{

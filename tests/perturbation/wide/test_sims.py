@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from twolayer.sims.engine import execution, plan
-from twolayer.sims.engine.results import Run, StemResults
 from twolayer.sims.engine.loading import load
-from twolayer.sims.perturbation.wide import experiment, claims, decision_map, sweep, width
+from twolayer.sims.engine.results import Run, StemResults
+from twolayer.sims.perturbation.wide import claims, decision_map, experiment, sweep, width
 from twolayer.sims.perturbation.wide.sweep import Config
 from twolayer.theory.perturbation.wide.surrogate import threshold_agreement
 
@@ -198,7 +198,7 @@ def test_claims_leave_out_what_the_scale_does_not_have(tmp_path):
 @pytest.mark.slow
 def test_ten_kills_and_a_resume_give_the_bytes_of_an_undisturbed_run(tmp_path):
     def command(folder):
-        return [sys.executable, "-m", "sims", "run", "perturbation.wide",
+        return [sys.executable, "-m", "twolayer", "run", "perturbation.wide",
                 "--scale", "smoke", "--results", str(folder)]  # fmt: skip
 
     rng = np.random.default_rng(0)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twolayer.theory.training import gradient_descent
 from twolayer.theory import geometry, networks
 from twolayer.theory.kernels import shallow
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide import surrogate as wide
+from twolayer.theory.training import gradient_descent
 
 N, D, K = 12, 5, 6
 

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from twolayer.sims.engine import plan
 from tests.robustness.crash import tools
+from twolayer.sims.engine import plan
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from twolayer.sims.engine import registry, plan as runner, storage
-from twolayer.sims.engine.loading import load
 from tests.robustness.crash import damage, tools
+from twolayer.sims.engine import plan as runner
+from twolayer.sims.engine import registry, storage
+from twolayer.sims.engine.loading import load
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_of_cells(store, tmp_path, seed, number, record_property):
             assert told(caught) == set(done.files), story
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with pytest.raises(ValueError, match="incomplete .* make them with: python -m sims"):
+            with pytest.raises(ValueError, match="incomplete .* make them with: twolayer"):
                 load("fake", "smoke", tmp_path)
             assert told(caught) == set(done.files), story
         with warnings.catch_warnings(record=True) as caught:
@@ -76,7 +77,7 @@ def test_of_cells(store, tmp_path, seed, number, record_property):
 
 @pytest.mark.slow
 def test_the_command_names_them_too(tmp_path):
-    command = ("-m", "sims", *tools.SWEEP, "6", "--results", tmp_path)
+    command = ("-m", "twolayer", *tools.SWEEP, "6", "--results", tmp_path)
     assert tools.run(*command)[0] == 0
     folder = tmp_path / "perturbation.wide"
     intact = tools.contents(folder)

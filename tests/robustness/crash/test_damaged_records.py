@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from twolayer.figures.engine import artifacts
-from twolayer.figures.__main__ import main
 from tests.figures.test_report import ATTACK, SPEED, VERDICT
 from tests.robustness.crash import damage
+from twolayer.cli.main import main
+from twolayer.figures.engine import artifacts
 from twolayer.host import atomic_io
 
 
@@ -88,5 +88,5 @@ def test_the_command_ends_with_one_line(smoke, tmp_path, capsys):
 )
 def test_what_would_become_a_command_of_latex_is_not_taken(tmp_path, rejects, change):
     (tmp_path / "theorems.json").write_text(json.dumps([atomic_io.signed({**VERDICT, **change})]))
-    with rejects("theorems.json must be written by python -m theory verify --json"):
+    with rejects("theorems.json must be written by twolayer verify --json"):
         artifacts.read(tmp_path)

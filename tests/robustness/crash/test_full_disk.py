@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from twolayer.sims.engine import storage
 from tests.robustness.crash import tools
 from tests.robustness.crash.tools import BENCH, FALSE_THEOREM
 from twolayer.host import atomic_io
+from twolayer.sims.engine import storage
 
 THEOREM = "wide.flip_mass"
 MANY = 300  # cells, which take two megabytes
@@ -30,7 +30,7 @@ def cells(folder):
 
 @pytest.mark.slow
 def test_a_sweep_stops_and_resumes(disk):
-    command = ("-m", "sims", *tools.SWEEP, MANY, "--results", disk.path)
+    command = ("-m", "twolayer", *tools.SWEEP, MANY, "--results", disk.path)
     folder = disk.path / "perturbation.wide"
     done = tools.run(*command)
     one_line(done, 1, f"stopped: {folder}", "No space left on device; make room on its disk.")
@@ -51,7 +51,7 @@ def test_a_sweep_stops_and_resumes(disk):
 
 @pytest.mark.slow
 def test_a_sweep_of_processes_stops_and_resumes(disk):
-    command = ("-m", "sims", *tools.SWEEP, MANY, "--results", disk.path, "--processes", "2")
+    command = ("-m", "twolayer", *tools.SWEEP, MANY, "--results", disk.path, "--processes", "2")
     code, _, err = tools.run(*command)
     assert code == 1 and "No space left on device; make room on its disk." in err
     assert "Traceback" not in err and err.splitlines()[-1].endswith("the same command resumes")
@@ -65,12 +65,12 @@ def test_a_sweep_of_processes_stops_and_resumes(disk):
 def test_a_limit_on_the_size_of_files(tmp_path):
     """Where nothing can be mounted, a limit of the shell's does instead."""
     code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))\n"
-    code += "from twolayer.sims.__main__ import main; main()"
+    code += "from twolayer.cli.main import main; main()"
     command = (*tools.SWEEP, "3", "--results", tmp_path)
     done = tools.run("-c", code, *command, environment={"JAX_ENABLE_COMPILATION_CACHE": "0"})
     one_line(done, 1, "File too large; raise the limit on the size of files.", "0 of 3 cells done")
     assert not [name for name in tools.contents(tmp_path) if not name.endswith(".npz")]
-    assert tools.run("-m", "sims", *command)[0] == 0
+    assert tools.run("-m", "twolayer", *command)[0] == 0
     assert len(cells(tmp_path / "perturbation.wide")) == 3
 
 
@@ -79,12 +79,12 @@ def test_a_limit_on_the_size_of_files(tmp_path):
 def test_figures_stop_and_go_on(disk, smoke, word, tmp_path):
     if word == "numbers":
         # The numbers are of all stems.
-        code = "from figures import catalogue; stem = 'perturbation.wide'\n"
-        code += "catalogue.STEMS = {stem: catalogue.STEMS[stem]}\n"
-        code += "from twolayer.figures.__main__ import main; main()"
+        code = "from twolayer.figures.engine import registry; stem = 'perturbation.wide'\n"
+        code += "registry.STEMS = {stem: registry.STEMS[stem]}\n"
+        code += "from twolayer.cli.main import main; main()"
         command = ("-c", code, "numbers", "--scale", "smoke")
     else:
-        command = ("-m", "figures", "report", "perturbation.wide", "--scale", "smoke")
+        command = ("-m", "twolayer", "report", "perturbation.wide", "--scale", "smoke")
     command = (*command, "--results", smoke, "--out")
     assert tools.run(*command, tmp_path / "whole")[0] == 0
     whole = tools.contents(tmp_path / "whole")
@@ -105,7 +105,7 @@ def test_figures_stop_and_go_on(disk, smoke, word, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        ("-m", "theory", "verify", THEOREM, "--instances", "4", "--json"),
+        ("-m", "twolayer", "verify", THEOREM, "--instances", "4", "--json"),
         ("-c", FALSE_THEOREM, "falsify", THEOREM, "--budget", "0", "--save"),
         ("-c", BENCH, "--json"),
     ],

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from twolayer.sims.engine import plan
 from tests.robustness.crash import tools
+from twolayer.sims.engine import plan
 
 OLD = b"of another day"
 STEMS = ("shortcut.gradients", "shortcut.cues")
@@ -29,7 +29,7 @@ def results(tmp_path_factory):
 
 def draw_figures(results, out, word):
     options = ("--scale", "smoke", "--results", results, "--out", out)
-    return tools.start("-m", "figures", *word, *STEMS, *options)
+    return tools.start("-m", "twolayer", word, *STEMS, *options)
 
 
 def children(process):
@@ -58,7 +58,7 @@ def end(process, sign):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("word", [(), ("report",)], ids=["figures", "report"])
+@pytest.mark.parametrize("word", ["draw", "report"])
 def test_ended_at_random_moments(results, tmp_path, word, record_property):
     begin = time.monotonic()
     process = draw_figures(results, tmp_path / "whole", word)

@@ -14,7 +14,7 @@ KILLS = 26
 
 def sweep(folder, cache):
     return tools.start(
-        *("-m", "sims", *tools.SWEEP, CELLS, "--results", folder),
+        *("-m", "twolayer", *tools.SWEEP, CELLS, "--results", folder),
         # Killed while they write the cache of compiled programs, too.
         environment={"JAX_COMPILATION_CACHE_DIR": str(cache)},
     )

@@ -15,8 +15,8 @@ from tests.robustness.crash import tools
 CODE = """
 import os, sys, warnings, pathlib, itertools
 import numpy as np
-from sims import storage
-from theory import files
+from twolayer.sims.engine import storage
+from twolayer.host import atomic_io as files
 
 warnings.simplefilter("error")
 root = pathlib.Path(sys.argv[1])

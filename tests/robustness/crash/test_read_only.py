@@ -6,15 +6,15 @@ from tests.robustness.crash import tools
 
 THEOREM = "wide.flip_mass"
 COMMANDS = {
-    "run": ("-m", "sims", *tools.SWEEP, "2", "--results"),
-    "figures": ("-m", "figures", "perturbation.wide", "--scale", "smoke", "--out"),
-    "report": ("-m", "figures", "report", "perturbation.wide", "--scale", "smoke", "--out"),
-    "verify": ("-m", "theory", "verify", THEOREM, "--instances", "4", "--json"),
-    "falsify": ("-m", "theory", "falsify", THEOREM, "--budget", "0", "--json"),
+    "run": ("-m", "twolayer", *tools.SWEEP, "2", "--results"),
+    "figures": ("-m", "twolayer", "draw", "perturbation.wide", "--scale", "smoke", "--out"),
+    "report": ("-m", "twolayer", "report", "perturbation.wide", "--scale", "smoke", "--out"),
+    "verify": ("-m", "twolayer", "verify", THEOREM, "--instances", "4", "--json"),
+    "falsify": ("-m", "twolayer", "falsify", THEOREM, "--budget", "0", "--json"),
     "save": ("-c", tools.FALSE_THEOREM, "falsify", THEOREM, "--budget", "0", "--save"),
     "bench": ("-c", tools.BENCH, "--json"),
     "submit": (
-        *("-m", "sims", "submit", "perturbation.wide", "--scale", "smoke", "--only", "m=100"),
+        *("-m", "twolayer", "submit", "perturbation.wide", "--scale", "smoke", "--only", "m=100"),
         *("--cluster", "local", "--logs"),
     ),
 }
@@ -42,7 +42,7 @@ def test_one_line_and_status_2(disk, smoke, tmp_path, name, made):
 
 @pytest.mark.slow
 def test_stored_results_can_be_read_there(disk, tmp_path):
-    assert tools.run("-m", "sims", *tools.SWEEP, "2", "--results", disk.path)[0] == 0
+    assert tools.run("-m", "twolayer", *tools.SWEEP, "2", "--results", disk.path)[0] == 0
     disk.change("ro")
-    code, out, err = tools.run("-m", "sims", "status", "--results", disk.path)
+    code, out, err = tools.run("-m", "twolayer", "status", "--results", disk.path)
     assert (code, err) == (0, "") and "perturbation.wide" in out

@@ -7,13 +7,13 @@ import warnings
 import numpy as np
 import pytest
 
-from twolayer.sims.engine import storage
 from tests.robustness.crash import tools
+from twolayer.sims.engine import storage
 
 SWEEP = ("run", "fake", "--only", "gamma 0.0", "gamma 0.25", "gamma 0.5", "--seeds", "8")
 # Nobody sees the leases of another.
 ALONE = """
-from sims import leases
+from twolayer.sims.engine import leases
 leases.Leases.is_free = lambda self, name: True
 leases.Leases.take = lambda self, name: True
 leases.Leases.release = lambda self, name: None
@@ -22,7 +22,7 @@ leases.Leases.release = lambda self, name: None
 WRITER = """
 import json, pathlib, sys, time
 import numpy as np
-from sims import storage
+from twolayer.sims.engine import storage
 folder, number, cells = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 for seed in range(cells):

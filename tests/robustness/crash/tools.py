@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).parent.parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}"}
+TESTS = Path(__file__).parents[2] / "sims"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parents[1]}{os.pathsep}{TESTS}"}
 # Those of the current test, which are killed if it fails.
 STARTED: list[subprocess.Popen] = []
 # Of a cell, what may differ between two computations of it; somebody may commit meanwhile.
@@ -16,14 +16,14 @@ CLOCK = ("seconds", "commit", "digest")
 SWEEP = ("run", "perturbation.wide", "--scale", "smoke", "--only", "m=100", "--seeds")
 # The runner's command with the stem of the tests in its catalogue, after other code.
 FAKE = """
-from sims import catalogue; catalogue.STEMS["fake"] = "fake_stem"
-from twolayer.sims.__main__ import main; main()
+from twolayer.sims.engine import registry as catalogue; catalogue.STEMS["fake"] = "fake_stem"
+from twolayer.cli.main import main; main()
 """
 # The theorems' command, with a wrong one in place of a true one.
 FALSE_THEOREM = """
 import dataclasses, sys
-from theory import catalogue
-from twolayer.theory.__main__ import main
+from twolayer.theory.verification import registry as catalogue
+from twolayer.cli.main import main
 true = catalogue.THEOREMS["wide.flip_mass"]
 catalogue.THEOREMS["wide.flip_mass"] = dataclasses.replace(
     true, conclusions=true.controls["3.9 in place of 4"].conclusions
@@ -49,7 +49,7 @@ def start(*command, **options):
     process = subprocess.Popen(
         [sys.executable, *map(str, command)],
         env=environment,
-        cwd=TESTS.parent,
+        cwd=TESTS.parents[1],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

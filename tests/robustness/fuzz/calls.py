@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.robustness.fuzz.cases import Case, unannotated
-from tests.robustness.fuzz.functions import functions, parameters, specs
 from tests.robustness.fuzz.domains import EAGER, LIMITS, RAISES
+from tests.robustness.fuzz.functions import functions, parameters, specs
 
 
 class Defect(AssertionError):

@@ -10,8 +10,17 @@ import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 
+from tests import dtypes
+from tests.robustness.fuzz.domains import (
+    ANY_SHAPE,
+    ARRAYS_ONLY,
+    INNER,
+    MODELS,
+    SIZES,
+    draw_patches,
+    draw_state,
+)
 from tests.robustness.fuzz.functions import Parameter, matches, parameters
-from tests.robustness.fuzz.domains import ANY_SHAPE, ARRAYS_ONLY, INNER, MODELS, SIZES, draw_patches, draw_state
 from twolayer.theory.training.momentum import TrainTrace
 
 Given = dict[str, Any]
@@ -29,8 +38,9 @@ class Case:
     dtypes: set[Any] = dataclasses.field(default_factory=set)
 
 
-FORMS = ("contiguous", "strided", "reversed", "float32", "float16", "bfloat16", "mixed", "int")
-FORMS += ("bool", "list")
+# What each dtype's name stands for; the short ones that can be computed with here.
+DTYPES = {np.dtype(dtype).name: dtype for dtype in (jnp.float32, *dtypes.SHORT)}
+FORMS = ("contiguous", "strided", "reversed", *DTYPES, "mixed", "int", "bool", "list")
 EXTREMES = (0.0, 1e300, 1e-300, 5e-324, -1e300)
 NO_ARRAYS = {
     "words": "words",
@@ -109,14 +119,13 @@ def _delivered(value: Any) -> Any:
 
 
 def _in_form(name: str, given: Given, known: list[Parameter], form: str) -> Case:
-    dtypes = {"float32": [jnp.float32], "float16": [jnp.float16], "bfloat16": [jnp.bfloat16]}
-    choices = dtypes.get(form, [jnp.float64])
+    choices = [DTYPES.get(form, jnp.float64)]
     if form == "mixed":
-        choices = [jnp.float64, jnp.float32, jnp.float16]
+        choices = [jnp.float64, jnp.float32, dtypes.SHORT[0]]
     cast = False
     for index, parameter in enumerate(known):
         value = given[parameter.name]
-        if parameter.kind.sort in ("record", "other") and form in dtypes:
+        if parameter.kind.sort in ("record", "other") and form in DTYPES:
             given[parameter.name] = jax.tree.map(lambda leaf: _cast(leaf, choices[0]), value)
         if parameter.kind.sort != "array" or not isinstance(value, np.ndarray):
             continue

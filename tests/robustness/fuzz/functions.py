@@ -1,8 +1,8 @@
 """The public functions, and by their annotations and names what each of their parameters takes.
 
 Annotations say shapes (``Float[Array, "n d"]``), and a parameter's name means the same nearly
-everywhere (``y`` are labels, ``gamma`` is a slope): so one table by name, ``tests/robustness/fuzz/domains.py``,
-serves all functions.
+everywhere (``y`` are labels, ``gamma`` is a slope): so one table by name,
+``tests/robustness/fuzz/domains.py``, serves all functions.
 """
 
 from __future__ import annotations
@@ -17,14 +17,22 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import sims
-import theory
-from tests.robustness.fuzz.domains import BITS, EXCLUDED, FREE, OPTIONAL, TABLE, Kind, numbers, one_of
+from tests.robustness.fuzz.domains import (
+    BITS,
+    EXCLUDED,
+    FREE,
+    OPTIONAL,
+    TABLE,
+    Kind,
+    numbers,
+    one_of,
+)
+from twolayer import sims, theory
 
 
 @functools.cache
 def functions() -> dict[str, Callable[..., Any]]:
-    """Every public function of theory and sims by its full name."""
+    """Every public function of theory and sims by its full name, without the package's."""
     found = {}
     for package in (theory, sims):
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -33,7 +41,7 @@ def functions() -> dict[str, Callable[..., Any]]:
             for name, value in vars(importlib.import_module(module.name)).items():
                 public = callable(value) and not inspect.isclass(value) and not name.startswith("_")
                 if public and getattr(value, "__module__", None) == module.name:
-                    found[f"{module.name}.{name}"] = value
+                    found[f"{module.name}.{name}".removeprefix("twolayer.")] = value
     return found
 
 

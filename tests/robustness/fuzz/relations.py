@@ -1,7 +1,8 @@
 """Relations between two ways of calling a function on the same valid arguments.
 
-Each relation is a function of a :class:`tests.robustness.fuzz.values.Program` that yields what does not hold.
-``unless`` names the functions (patterns) to which it does not apply, each with the reason.
+Each relation is a function of a :class:`tests.robustness.fuzz.values.Program` that yields what does
+not hold. ``unless`` names the functions (patterns) to which it does not apply, each with the
+reason.
 """
 
 from __future__ import annotations
@@ -15,9 +16,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests import dtypes
 from tests.robustness.fuzz.cases import Given
 from tests.robustness.fuzz.functions import matches, parameters
-from tests.robustness.fuzz.values import Program, Result, cast, difference, eps, is_float, is_number, quiet, times
+from tests.robustness.fuzz.values import (
+    Program,
+    Result,
+    cast,
+    difference,
+    eps,
+    is_float,
+    is_number,
+    quiet,
+    times,
+)
 
 Check = Callable[[Program], Iterator[str]]
 
@@ -83,13 +95,13 @@ def _line(error: Exception) -> str:
 
 
 # Networks, mixtures, attacked points and chosen rows are as short as what came.
-KEEPS = ("twolayer.theory.networks.*", "twolayer.theory.training.gradient_descent.*", "sims.*")
+KEEPS = ("theory.networks.*", "theory.training.gradient_descent.*", "sims.*")
 
 
 @relation()
 def short_floats(program: Program) -> Iterator[str]:
     """Floats of 16 bits are read as float32, and the result is that of float32."""
-    for dtype in (jnp.float16, jnp.bfloat16):
+    for dtype in dtypes.SHORT:
         for story, point in program.points.items():
             short = cast(point, dtype)
             wide = cast(short, np.float32)
@@ -109,8 +121,8 @@ def short_floats(program: Program) -> Iterator[str]:
 
 @relation(
     {
-        "twolayer.theory.training.function_space.decompose": "an eigenvector has either sign",
-        "twolayer.theory.mixup.features.noise.lift": "its Gram matrix has the square of the condition",
+        "theory.training.function_space.decompose": "an eigenvector has either sign",
+        "theory.mixup.features.noise.lift": "its Gram matrix has the square of the condition",
     },
     cheap=True,
 )
@@ -153,11 +165,11 @@ GRAM = "steps may be taken in the Gram matrix, which holds squares of the inputs
 
 @relation(
     {
-        "twolayer.theory.training.gradient_descent.*": f"{GATES}; {GRAM}",
-        "twolayer.theory.training.function_space.margin_flow": SOLVER,
-        "twolayer.theory.kernels.shallow.gate_kernel_mc": GATES,
-        "twolayer.theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
-        "twolayer.theory.perturbation.wide.surrogate.even_odd_split": "the odd part is what two even ones differ by",
+        "theory.training.gradient_descent.*": f"{GATES}; {GRAM}",
+        "theory.training.function_space.margin_flow": SOLVER,
+        "theory.kernels.shallow.gate_kernel_mc": GATES,
+        "theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
+        "theory.perturbation.wide.surrogate.even_odd_split": "the odd part is a difference",
     },
     cheap=True,
 )
@@ -236,17 +248,17 @@ def _apart_in_range(got: Result, want: Result, change: Result) -> str | None:
 
 @relation(
     {
-        "twolayer.theory.training.gradient_descent.*": GRAM,
-        "twolayer.theory.training.function_space.decompose": "an eigenvector has either sign",
-        "twolayer.theory.training.function_space.margin_flow": SOLVER,
-        "twolayer.theory.mixup.calibration.overlapping_pairs.nn_logits": "of a point far away all are equally near",
-        "twolayer.theory.mixup.features.noise.lift": "what cancels is of the size of the filters",
-        "twolayer.theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
-        "twolayer.theory.perturbation.wide.surrogate.even_odd_split": "the odd part is what two even ones differ by",
-        "twolayer.theory.perturbation.wide.surrogate.kernel_gradient_direction": (
+        "theory.training.gradient_descent.*": GRAM,
+        "theory.training.function_space.decompose": "an eigenvector has either sign",
+        "theory.training.function_space.margin_flow": SOLVER,
+        "theory.mixup.calibration.overlapping_pairs.nn_logits": "far away, all are equally near",
+        "theory.mixup.features.noise.lift": "what cancels is of the size of the filters",
+        "theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
+        "theory.perturbation.wide.surrogate.even_odd_split": "the odd part is a difference",
+        "theory.perturbation.wide.surrogate.kernel_gradient_direction": (
             "large inputs of one dimension are parallel to rounding"
         ),
-        "twolayer.theory.shortcut.availability.spectra.mixture_linear_spectrum": (
+        "theory.shortcut.availability.spectra.mixture_linear_spectrum": (
             "to rounding equal eigenvalues have any vectors"
         ),
     },
@@ -271,9 +283,9 @@ NUMPY = "made by NumPy, of numbers that are known"
 
 @relation(
     {
-        "twolayer.theory.mixup.features.data.make_patch_data": "rho decides on a size",
-        "twolayer.theory.mixup.features.data.rare_count": "gives a size",
-        "twolayer.theory.shortcut.cues.accuracy.wilson_interval": NUMPY,
+        "theory.mixup.features.data.make_patch_data": "rho decides on a size",
+        "theory.mixup.features.data.rare_count": "gives a size",
+        "theory.shortcut.cues.accuracy.wilson_interval": NUMPY,
     }
 )
 def compiled(program: Program) -> Iterator[str]:

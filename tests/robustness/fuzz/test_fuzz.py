@@ -1,4 +1,4 @@
-"""Every public function is called with valid and invalid arguments: see tests/robustness/fuzz/calls.py."""
+"""Every public function is called with valid and invalid arguments, and its values compared."""
 
 import collections
 import inspect
@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.robustness.fuzz import calls, cases, functions, relations, domains, values
+from tests.robustness.fuzz import calls, cases, domains, functions, relations, values
 
 FUZZED = functions.fuzzed()
 

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.robustness.fuzz.cases import Given, draw, unannotated
-from tests.robustness.fuzz.functions import functions, parameters
 from tests.robustness.fuzz.domains import SIZES
+from tests.robustness.fuzz.functions import functions, parameters
 
 # How many measured changes two results may be apart: roundings inside of a function add up, and
 # four random changes are seldom the worst one.

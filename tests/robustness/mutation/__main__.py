@@ -1,8 +1,10 @@
-"""The command ``python -m tests.robustness.mutation``: how many changes of the code do its checks notice?
+"""The command ``python -m tests.robustness.mutation``: how many changes of the code do its checks
+notice?
 
 Cosmic Ray finds and makes the changes. Its own runner works on one tree and tries all of them,
 which would take days here: each is tried in a process with copies of its own, and a sample of them.
-What survives changes nothing (tests/robustness/mutation/equivalent.py says why) or is a gap in the checks.
+What survives changes nothing (tests/robustness/mutation/equivalent.py says why) or is a gap in the
+checks.
 """
 
 from __future__ import annotations
@@ -20,9 +22,14 @@ REQUIRED = 0.9
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try changes and report; 1 if too few in the theorem modules are noticed, 2 for bad input."""
-    parser = argparse.ArgumentParser(prog="python -m tests.robustness.mutation", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.robustness.mutation", description=__doc__
+    )
     parser.add_argument(
-        "modules", nargs="*", metavar="MODULE", help="twolayer.theory.kernels.shallow ...; all that state theorems"
+        "modules",
+        nargs="*",
+        metavar="MODULE",
+        help="twolayer.theory.kernels.shallow ...; all that state theorems",
     )
     parser.add_argument("--all", action="store_true", help="all modules of theory")
     parser.add_argument("--changes", type=int, default=12, metavar="K", help="a module (12)")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-MIXUP, PERTURBATION, SHORTCUT = "twolayer.theory.mixup", "twolayer.theory.perturbation", "twolayer.theory.shortcut"
+MIXUP, PERTURBATION, SHORTCUT = (
+    "twolayer.theory.mixup",
+    "twolayer.theory.perturbation",
+    "twolayer.theory.shortcut",
+)
 
 FAR_OFF = "no drawn point is that near to the edge"
 

@@ -12,7 +12,7 @@ from cosmic_ray.work_item import MutationSpec
 
 from tests.robustness.mutation import trials
 from tests.robustness.mutation.trials import Outcome
-from twolayer.host import atomic_io, jax_setup
+from twolayer.host import atomic_io, checkout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +41,8 @@ def outcomes(
       seed: that of their sample.
     """
     # Someone may work on the tree meanwhile.
-    sampled = {"theory": jax_setup.source_digest("theory"), "seed": seed}
-    tests = jax_setup.source_digest("tests")
+    sampled = {"theory": checkout.source_digest("theory"), "seed": seed}
+    tests = checkout.source_digest("tests")
     done = {
         module: each
         for module, each in _stored(file, sampled).items()

@@ -1,7 +1,7 @@
 """Whether a tree's checks notice that one of its modules has been changed.
 
-``python -m tests.robustness.mutation.judge MODULE LINE``, run in the changed tree: exit status 1, and the last
-line printed says what noticed it, or 0.
+``python -m tests.robustness.mutation.judge MODULE LINE``, run in the changed tree: exit status 1,
+and the last line printed says what noticed it, or 0.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def tests(module: str) -> list[str]:
 
 
 def _verify(name: str) -> str | None:
-    from twolayer.theory.verification import worker
     from twolayer.host import jax_setup
+    from twolayer.theory.verification import worker
 
     jax_setup.single_threaded()
     jax_setup.configure()
@@ -94,7 +94,7 @@ def _covers(theorem: Any, line: int) -> bool:
 
 
 def _name(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts)
+    return ".".join(("twolayer", *path.with_suffix("").parts))
 
 
 def _imports(path: Path) -> set[str]:

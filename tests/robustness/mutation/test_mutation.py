@@ -1,4 +1,4 @@
-"""Which changes of code are made, and what is run to notice them: see tests/mutation."""
+"""Which changes of code are made, and what is run to notice them: see tests/robustness/mutation."""
 
 import json
 
@@ -8,7 +8,7 @@ pytest.importorskip("cosmic_ray")
 
 from tests.robustness.mutation import __main__ as command
 from tests.robustness.mutation import changes, equivalent, judge, trials
-from twolayer.host import jax_setup
+from twolayer.host import checkout, jax_setup
 
 SOURCE = '''"""Text with 3 numbers and a < b."""
 
@@ -132,7 +132,12 @@ def tried(monkeypatch):
 def test_what_was_tried_is_not_tried_again_unless_the_code_has_changed(
     tried, tmp_path, monkeypatch, capsys
 ):
-    both = ["twolayer.theory.shortcut.cues.theorems.accuracy", "twolayer.theory.shortcut.gradients.theorems.max_margin", "--changes", "3"]
+    both = [
+        "twolayer.theory.shortcut.cues.theorems.accuracy",
+        "twolayer.theory.shortcut.gradients.theorems.max_margin",
+        "--changes",
+        "3",
+    ]
     both += ["--json", str(tmp_path / "file.json")]
     command.main(["twolayer.theory.shortcut.cues.theorems.accuracy", *both[2:]])
     command.main(both)
@@ -146,7 +151,10 @@ def test_what_was_tried_is_not_tried_again_unless_the_code_has_changed(
     monkeypatch.setattr(jax_setup, "source_digest", "other {}".format)
     command.main(both)
     assert tried[3:] == [
-        {"twolayer.theory.shortcut.cues.theorems.accuracy": 3, "twolayer.theory.shortcut.gradients.theorems.max_margin": 3}
+        {
+            "twolayer.theory.shortcut.cues.theorems.accuracy": 3,
+            "twolayer.theory.shortcut.gradients.theorems.max_margin": 3,
+        }
     ]
 
 
@@ -159,12 +167,15 @@ def test_what_survived_is_tried_again_with_other_tests(tried, tmp_path, monkeypa
         str(tmp_path / "file.json"),
     ]
     assert command.main(arguments) == 1
-    digest = jax_setup.source_digest
+    digest = checkout.source_digest
     monkeypatch.setattr(
         jax_setup,
         "source_digest",
         lambda *names: "more" if names == ("tests",) else digest(*names),
     )
     assert command.main(arguments) == 0
-    assert tried == [{"twolayer.theory.shortcut.cues.theorems.accuracy": 3}, {"twolayer.theory.shortcut.cues.theorems.accuracy": 1}]
+    assert tried == [
+        {"twolayer.theory.shortcut.cues.theorems.accuracy": 3},
+        {"twolayer.theory.shortcut.cues.theorems.accuracy": 1},
+    ]
     assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["3", "2", "1", "0", "0", "1.00"]

@@ -16,10 +16,10 @@ import attrs
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_item import MutationSpec, TestOutcome
 
-from twolayer.host import jax_setup
+from twolayer.host import process_pool
 
-ROOT = Path(__file__).parent.parent.parent
-COPIED = ("theory", "sims", "figures", "tests", "pyproject.toml")
+ROOT = Path(__file__).parents[3]
+COPIED = ("twolayer", "theory", "sims", "figures", "tests", "pyproject.toml")
 SECONDS = 900.0
 
 
@@ -42,7 +42,7 @@ def tried(changes: Mapping[str, Sequence[MutationSpec]]) -> Iterator[tuple[str, 
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         with ProcessPoolExecutor(
-            jax_setup.cores(), mp_context=context, initializer=_take_copy, initargs=(folder,)
+            process_pool.cores(), mp_context=context, initializer=_take_copy, initargs=(folder,)
         ) as pool:
             started = [
                 (
@@ -67,7 +67,7 @@ def _take_copy(folder: str) -> None:
         source = ROOT / name
         if source.is_dir():
             ignore = shutil.ignore_patterns("__pycache__", "out", "gallery")
-            shutil.copytree(source, copy / name, ignore=ignore)
+            shutil.copytree(source, copy / name, ignore=ignore, symlinks=True)
         else:
             shutil.copy(source, copy / name)
     os.chdir(copy)
@@ -104,4 +104,4 @@ def _last_line(output: str | None) -> str:
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(("twolayer", *path.relative_to(ROOT).with_suffix("").parts))

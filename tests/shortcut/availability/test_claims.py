@@ -6,11 +6,11 @@ import functools
 import numpy as np
 import pytest
 
-from twolayer.sims.engine.results import StemResults
-from twolayer.sims.shortcut.availability.claims import networks, kernels
-from twolayer.sims.shortcut.availability import reference
-from twolayer.sims.shortcut.availability.experiment import EXPERIMENT
 from tests.figures import figure_checks
+from twolayer.sims.engine.results import StemResults
+from twolayer.sims.shortcut.availability import reference
+from twolayer.sims.shortcut.availability.claims import kernels, networks
+from twolayer.sims.shortcut.availability.experiment import EXPERIMENT
 
 
 @functools.cache

@@ -5,12 +5,12 @@ import functools
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
+from tests.figures.figure_checks import check, legend
 from twolayer.figures.engine.registry import Absent
 from twolayer.figures.shortcut.availability import captions as figures
 from twolayer.figures.shortcut.availability import maps as availability_maps
 from twolayer.sims.shortcut.availability.experiment import EXPERIMENT
-from tests.figures import figure_checks
-from tests.figures.figure_checks import check, legend
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from twolayer.theory.shortcut.availability import shortcut_bias, data, flows
+from twolayer.theory.shortcut.availability import data, flows, shortcut_bias
 
 SIGMA = 0.6
 CELLS = [(rho_s, alpha_s) for rho_s in (0.7, 0.8, 0.85) for alpha_s in (1.0, 4.0)]
@@ -69,9 +69,7 @@ def test_the_converged_linear_predictor_knows_no_availability():
         rho = jnp.array([rho_s, 0.9])
         mu = np.asarray(shortcut_bias.mu_from_rho(rho))
         best = np.asarray(shortcut_bias.lda_population(mu, SIGMA))
-        flow = jax.jit(
-            lambda alpha, t, rho=rho: flows.linear_flow(alpha, rho, SIGMA, t)
-        )
+        flow = jax.jit(lambda alpha, t, rho=rho: flows.linear_flow(alpha, rho, SIGMA, t))
         for ratio in (1.0, 4.0, 16.0, 64.0):
             v = flow(jnp.array([ratio, 1.0]), jnp.inf)
             np.testing.assert_allclose(v, best / (1 + mu @ best), rtol=1e-10)
@@ -113,9 +111,7 @@ def test_the_linear_flow_has_derivatives_where_eigenvalues_are_equal():
     @jax.jit
     def flow(ratio):
         alpha, rho = jnp.stack([ratio, 1.0]), jnp.array([0.8, 0.8])
-        return jnp.sum(
-            flows.linear_flow(alpha, rho, sigma, 1.0) * jnp.array([1.0, 3.0])
-        )
+        return jnp.sum(flows.linear_flow(alpha, rho, sigma, 1.0) * jnp.array([1.0, 3.0]))
 
     differences = (flow(1 + 1e-5) - flow(1 - 1e-5)) / 2e-5
     assert jax.grad(flow)(1.0) == pytest.approx(float(differences), rel=1e-8)
@@ -185,9 +181,7 @@ BAYES = {0.7: 0.27383}
 def populations(name, n_quad=20):
     """All six cells at once."""
     kernel = functools.partial(flows.ntk, **KERNELS[name])
-    flow = functools.partial(
-        flows.population_flow, kernel, sigma=SIGMA, taus=TAUS, n_quad=n_quad
-    )
+    flow = functools.partial(flows.population_flow, kernel, sigma=SIGMA, taus=TAUS, n_quad=n_quad)
     rho, alpha = (jnp.stack(parts) for parts in zip(*(rows(*cell) for cell in CELLS), strict=True))
     found = jax.jit(
         lambda rho, alpha: jax.lax.map(lambda at: flow(rho=at[0], alpha=at[1]), (rho, alpha))
@@ -289,9 +283,7 @@ def test_the_population_flow_solves_its_equation():
 @jax.jit
 def late(alpha, taus):
     """The linear kernel, of rank 2 on hundreds of nodes, without ridge."""
-    return flows.population_flow(
-        flows.ntk, alpha, jnp.array([0.8, 0.9]), 0.2, taus, 8, 4
-    )
+    return flows.population_flow(flows.ntk, alpha, jnp.array([0.8, 0.9]), 0.2, taus, 8, 4)
 
 
 def test_late_times_of_a_singular_kernel_are_as_the_end():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from twolayer.theory.shortcut.availability import shortcut_bias, data, flows
+from twolayer.theory.shortcut.availability import data, flows, shortcut_bias
+from twolayer.theory.training import kernel_flow
 
 SIGMA = 0.6
 TAUS = jnp.array([1.0, 10.0, 100.0, 1e3])
@@ -27,7 +28,7 @@ def test_flow_on_a_sample():
     rng = np.random.default_rng(3)
     root = rng.normal(size=(7, 7))
     k, k_probe, y = root @ root.T, rng.normal(size=(4, 7)), rng.normal(size=7)
-    flow = jax.jit(flows.kernel_flow)
+    flow = jax.jit(kernel_flow.kernel_flow)
     times = jnp.array([0.0, 0.01, 0.7, jnp.inf])
     found = np.asarray(flow(k, k_probe, y, times))
     end = np.linalg.solve(k, y)
@@ -67,14 +68,12 @@ def regression(name, keys, rho, alpha, taus):
         x = z * alpha[None]
         k = kernel(x, x)
         scale = jnp.linalg.eigvalsh(k)[-1]
-        f = flows.kernel_flow(
-            k / scale, kernel(probes * alpha[None], x) / scale, y, taus
-        )
+        f = kernel_flow.kernel_flow(k / scale, kernel(probes * alpha[None], x) / scale, y, taus)
         w, b = data.lda_fit(z, y)
         best = shortcut_bias.decide(probes @ w + b)
-        return jax.vmap(lambda f: shortcut_bias.shortcut_bias(shortcut_bias.decide(f), best, probes))(
-            f
-        )
+        return jax.vmap(
+            lambda f: shortcut_bias.shortcut_bias(shortcut_bias.decide(f), best, probes)
+        )(f)
 
     return jax.lax.map(one, keys)
 
@@ -131,7 +130,7 @@ def trained(gamma, width, steps):
         return jax.tree.map(lambda p, s: p - rate / gamma**2 * s, parameters, slope), f
 
     _, path = jax.lax.scan(step, (w, a), None, length=steps)
-    flow = flows.kernel_flow(k, k, y, rate * jnp.arange(steps))
+    flow = kernel_flow.kernel_flow(k, k, y, rate * jnp.arange(steps))
     return path, flow
 
 
@@ -187,21 +186,19 @@ def relu(x, z):
             "kernel (its odd part at the nodes) must be positive semi-definite",
         ),
         (
-            lambda: flows.kernel_flow(
-                K.at[0, 1].set(0.1), K, jnp.ones(3), jnp.ones(1)
-            ),
+            lambda: kernel_flow.kernel_flow(K.at[0, 1].set(0.1), K, jnp.ones(3), jnp.ones(1)),
             "k must be symmetric",
         ),
         (
-            lambda: flows.kernel_flow(K.at[0, 0].set(-1.0), K, K[0], jnp.ones(1)),
+            lambda: kernel_flow.kernel_flow(K.at[0, 0].set(-1.0), K, K[0], jnp.ones(1)),
             "k must be positive semi-definite",
         ),
         (
-            lambda: flows.kernel_flow(K, K, jnp.ones(2), jnp.ones(1)),
+            lambda: kernel_flow.kernel_flow(K, K, jnp.ones(2), jnp.ones(1)),
             "y must have length 3; got 2",
         ),
         (
-            lambda: flows.kernel_flow(K, K, jnp.ones(3), -jnp.ones(1)),
+            lambda: kernel_flow.kernel_flow(K, K, jnp.ones(3), -jnp.ones(1)),
             "times must be a vector of non-negative",
         ),
     ],

@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, special, stats
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from twolayer.theory.shortcut.availability import shortcut_bias, data
+from twolayer.theory.shortcut.availability import data, shortcut_bias
 
 SIGMA = 0.6
 # rho_s with rho_c = .9: class means, normal of LDA, reliance on box and grid, Bayes accuracy.
@@ -255,7 +255,7 @@ Y = jnp.array([1.0, -1.0, 1.0, -1.0])
         (lambda: shortcut_bias.reliance(0 * Y, Z), "yhat must hold only -1 and +1"),
         (lambda: shortcut_bias.reliance(Y, Z, "signum"), "convention must be one of signed"),
         (lambda: shortcut_bias.shortcut_bias(Y, 0 * Y, Z), "yhat_opt must hold only -1 and +1"),
-        (lambda: shortcut_bias.lda_population((1.0, 1.0, 1.0), 0.6), "mu must have length 2; got 3"),
+        (lambda: shortcut_bias.lda_population((1.0,) * 3, 0.6), "mu must have length 2; got 3"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, words, rejects):

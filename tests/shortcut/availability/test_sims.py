@@ -10,18 +10,18 @@ import optax
 import pytest
 from scipy import linalg
 
-from twolayer.sims.engine import execution
 from twolayer.sims.components import models
+from twolayer.sims.engine import execution
 from twolayer.sims.shortcut.availability import experiment, training
 from twolayer.sims.shortcut.availability.clusters import ClusterConfig
+from twolayer.sims.shortcut.availability.four_points import PointConfig, effective_amplification
 from twolayer.sims.shortcut.availability.kernels import KERNELS
 from twolayer.sims.shortcut.availability.nesting import NestingConfig
 from twolayer.sims.shortcut.availability.networks import NetworkConfig
-from twolayer.sims.shortcut.availability.four_points import PointConfig, effective_amplification
 from twolayer.sims.shortcut.availability.population import PopulationConfig
 from twolayer.sims.shortcut.availability.samples import SampleConfig
-from twolayer.theory.shortcut.availability import shortcut_bias as theory
 from twolayer.theory.shortcut.availability import data, four_points
+from twolayer.theory.shortcut.availability import shortcut_bias as theory
 
 STUDIES = {study.name: study for study in experiment.EXPERIMENT.studies}
 SMOKE = {name: next(iter(STUDIES[name].cells["smoke"].items()))[1][0] for name in STUDIES}

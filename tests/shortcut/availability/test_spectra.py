@@ -188,9 +188,7 @@ def test_frequent_clusters_have_large_eigenvalues():
         np.testing.assert_allclose(values, [1.8 + s2, 0.2 + s2], rtol=1e-13)
         np.testing.assert_allclose(np.abs(vectors), 0.5**0.5, rtol=1e-13)
         assert vectors[0, 0] * vectors[1, 0] > 0 > vectors[0, 1] * vectors[1, 1]
-    uneven, _ = spectra.mixture_linear_spectrum(
-        MASSES, CORNERS, jnp.array([1.0, 0.0, 0.0, 0.0])
-    )
+    uneven, _ = spectra.mixture_linear_spectrum(MASSES, CORNERS, jnp.array([1.0, 0.0, 0.0, 0.0]))
     np.testing.assert_allclose(uneven, [2.25, 0.65], rtol=1e-13)
 
 
@@ -221,9 +219,7 @@ def test_eigenvalues_settle_at_the_rate_of_the_width():
     for name in ("relu with bias", "erf with bias"):
         limit = np.asarray(spectra.centre_spectrum(kernel(name), MASSES, CORNERS))
         spectrum = jax.jit(
-            lambda points, name=name: spectra.centre_spectrum(
-                kernel(name), shares, points
-            )
+            lambda points, name=name: spectra.centre_spectrum(kernel(name), shares, points)
         )
         changes[name] = [
             np.abs(
@@ -291,9 +287,7 @@ def skewed(x, z):
             "pi must have length 4; got 3",
         ),
         (
-            lambda: spectra.centre_spectrum(
-                lambda x, z: -x @ z.T, MASSES, jnp.asarray(CORNERS)
-            ),
+            lambda: spectra.centre_spectrum(lambda x, z: -x @ z.T, MASSES, jnp.asarray(CORNERS)),
             "kernel (at the centres) must be positive semi-definite",
         ),
     ],

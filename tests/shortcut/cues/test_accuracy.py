@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests import dtypes
 from twolayer.theory.shortcut.cues import accuracy, landscape
 
 # Cells and accuracies ----------------------------------------------------------------------------
@@ -187,19 +188,21 @@ def test_directions_are_unit_vectors_of_the_parameters_dtype():
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
 
 
-def test_directions_of_short_floats_are_unit_vectors_in_float32():
+@pytest.mark.parametrize("dtype", dtypes.SHORT)
+def test_directions_of_short_floats_are_unit_vectors_in_float32(dtype):
     # In 16 bits one number in 256 would be 0, and no direction; 70000 squares would be infinity.
     for p in (1, 70_000):
-        found = landscape.unit_directions(jax.random.key(0), 64, jnp.zeros(p, jnp.float16))
+        found = landscape.unit_directions(jax.random.key(0), 64, jnp.zeros(p, dtype))
         assert found.dtype == jnp.float32
         np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
 
 
-def test_flatness_of_many_short_parameters():
+@pytest.mark.parametrize("dtype", dtypes.SHORT)
+def test_flatness_of_many_short_parameters(dtype):
     for number in (60_000, 70_000):
         found = landscape.flatness(
             lambda v: 1e4 * jnp.sum(v**2),
-            jnp.zeros(number, jnp.float16),
+            jnp.zeros(number, dtype),
             jax.random.key(0),
             jnp.array([0.1, 1.0]),
             2,
@@ -239,8 +242,14 @@ def test_curves_and_barriers():
             lambda: accuracy.cue_vote(jnp.ones(2), jnp.zeros(2, int)),
             "levels must be integers of shape (any, any)",
         ),
-        (lambda: accuracy.cue_vote(jnp.array([1.0, 0]), jnp.zeros((1, 2), int)), "alpha must be in (0"),
-        (lambda: accuracy.cue_vote(jnp.ones(3), jnp.zeros((1, 2), int)), "alpha must have length 2"),
+        (
+            lambda: accuracy.cue_vote(jnp.array([1.0, 0]), jnp.zeros((1, 2), int)),
+            "alpha must be in (0",
+        ),
+        (
+            lambda: accuracy.cue_vote(jnp.ones(3), jnp.zeros((1, 2), int)),
+            "alpha must have length 2",
+        ),
         (lambda: accuracy.wilson_interval(7, 6), "successes must be at most trials; got 7 of 6."),
         (
             lambda: accuracy.wilson_interval(np.array([5, 11]), np.array([10, 10])),

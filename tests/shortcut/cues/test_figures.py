@@ -6,15 +6,15 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
+from tests.figures.figure_checks import check, legend
 from twolayer.figures.engine import registry, style
 from twolayer.figures.shortcut.cues import captions as figures
 from twolayer.figures.shortcut.cues.style import COLORS
 from twolayer.sims.engine import plan
 from twolayer.sims.engine.loading import load
-from twolayer.sims.shortcut.cues.experiment import EXPERIMENT
 from twolayer.sims.shortcut.cues.claims.solutions import mean_rise
-from tests.figures import figure_checks
-from tests.figures.figure_checks import check, legend
+from twolayer.sims.shortcut.cues.experiment import EXPERIMENT
 
 STEM = "shortcut.cues"
 IMAGES = ("examples",)

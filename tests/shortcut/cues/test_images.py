@@ -10,7 +10,9 @@ import pytest
 from twolayer.sims.shortcut.cues import images as cue_images
 from twolayer.theory.shortcut.cues import accuracy
 
-CELLS = {k: jnp.concatenate([jnp.asarray(part) for part in accuracy.wcst_cells(k, 3)]) for k in (3, 4)}
+CELLS = {
+    k: jnp.concatenate([jnp.asarray(part) for part in accuracy.wcst_cells(k, 3)]) for k in (3, 4)
+}
 
 
 COPIES = 30

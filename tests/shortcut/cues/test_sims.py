@@ -7,17 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
 from twolayer.sims.engine import execution
 from twolayer.sims.engine.results import StemResults
-from twolayer.sims.shortcut.cues import experiment, examples, networks
+from twolayer.sims.shortcut.cues import examples, experiment, networks
 from twolayer.sims.shortcut.cues.claims import preference, solutions
-from twolayer.sims.shortcut.cues.images import wcst_images
 from twolayer.sims.shortcut.cues.examples import ExampleConfig
+from twolayer.sims.shortcut.cues.images import wcst_images
 from twolayer.sims.shortcut.cues.kernel_machines import MachineConfig
 from twolayer.sims.shortcut.cues.networks import Cells, Sample
 from twolayer.sims.shortcut.cues.preference import PreferenceConfig
 from twolayer.sims.shortcut.cues.solutions import SolutionConfig
-from tests.figures import figure_checks
 from twolayer.theory.shortcut.cues import landscape
 
 STUDIES = {study.name: study for study in experiment.EXPERIMENT.studies}

@@ -222,7 +222,10 @@ def test_diffroar_is_a_difference_of_what_is_given_for_both_parts():
 
     found = attribution.diffroar(seen, x, g, 2.0, ks, key)
     expected = [
-        2 * float(jnp.sum((attribution.keep_top(x, g, k) - attribution.keep_bottom(x, g, k)) @ weights))
+        2
+        * float(
+            jnp.sum((attribution.keep_top(x, g, k) - attribution.keep_bottom(x, g, k)) @ weights)
+        )
         for k in ks.tolist()
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-12)

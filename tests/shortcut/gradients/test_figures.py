@@ -6,11 +6,11 @@ import matplotlib.colors
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
+from tests.figures.figure_checks import check, legend
 from twolayer.figures.engine import registry, style
 from twolayer.figures.shortcut.gradients import captions as figures
 from twolayer.sims.shortcut.gradients.experiment import EXPERIMENT
-from tests.figures import figure_checks
-from tests.figures.figure_checks import check, legend
 
 
 @functools.cache

@@ -7,14 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.figures import figure_checks
 from twolayer.sims.engine import execution
-from twolayer.sims.shortcut.gradients import experiment, blocks as gradients_blocks, images as gradients_images, max_margin_lp
-from twolayer.sims.shortcut.gradients.claims import blocks as gradients_claims
+from twolayer.sims.shortcut.gradients import blocks as gradients_blocks
+from twolayer.sims.shortcut.gradients import experiment, max_margin_lp
+from twolayer.sims.shortcut.gradients import images as gradients_images
 from twolayer.sims.shortcut.gradients.blocks import BlocksConfig
+from twolayer.sims.shortcut.gradients.claims import blocks as gradients_claims
 from twolayer.sims.shortcut.gradients.images import ImagesConfig
 from twolayer.sims.shortcut.gradients.max_margin_lp import LpConfig
 from twolayer.sims.shortcut.gradients.roar import RoarConfig
-from tests.figures import figure_checks
 from twolayer.theory.shortcut.gradients import max_margin
 
 STUDIES = {study.name: study for study in experiment.EXPERIMENT.studies}

@@ -1,0 +1,1 @@
+"""Calibration: temperature scaling against mixup."""

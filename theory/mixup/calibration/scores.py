@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from twolayer.theory import validation, roots
+from twolayer.theory import roots, validation
 
 Target = Int[Array, "n"] | Float[Array, "n k"]
 

@@ -1,0 +1,1 @@
+"""Neural collapse of mixup: optimal features and classifiers."""

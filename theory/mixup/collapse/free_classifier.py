@@ -20,7 +20,7 @@ from jax import Array
 from jaxtyping import Float
 
 from twolayer.theory import validation
-from twolayer.theory.mixup.collapse import optimal_features, dual
+from twolayer.theory.mixup.collapse import dual, optimal_features
 
 
 def pair_targets(num_classes: int, lams: Float[Array, "g"]) -> Float[Array, "t k"]:

@@ -10,9 +10,9 @@ and h minimises the mixed cross-entropy with weight decay :math:`\mu > 0`,
 .. math:: J(h) = \log \sum_c e^{(W h)_c} - \langle t, W h\rangle + \tfrac{\mu}{2} |h|^2 .
 
 J is strongly convex; its minimiser is :math:`h^* = W^T (t - p) / \mu`, with probabilities p of
-:mod:`twolayer.theory.mixup.collapse.dual` at :math:`\kappa = A/\mu`. Features of one class lie on the
-classifier's row and do not depend on :math:`\lambda`; those of two classes are combinations of the
-two rows that depend on it, not linearly.
+:mod:`twolayer.theory.mixup.collapse.dual` at :math:`\kappa = A/\mu`. Features of one class lie on
+the classifier's row and do not depend on :math:`\lambda`; those of two classes are combinations of
+the two rows that depend on it, not linearly.
 
 Source: setting and the shape of the features [paper] of Fisher, Meng, Papyan, ICLR 2024
 (arXiv 2402.06171); every formula [derived]: the paper's own constants are [not recovered].

@@ -1,0 +1,1 @@
+"""Feature learning under mixup: exact dynamics and laws."""

@@ -33,7 +33,8 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from twolayer.theory import validation
-from twolayer.theory.mixup.features import data as features_data, noise as features_noise
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.data import PatchData, Scalar
 
 # Noise of a data set: its energy s^2 where noise patches are orthogonal and of one norm s (ideal),
@@ -218,7 +219,8 @@ def mixup_step(
       lam_x: weight of the first sample's input, in [0, 1].
       lam_y: weight of its label, in [0, 1]; both weights 1 (or both 0) give the standard step.
       shares: probabilities of k pairs of weights, non-negative of sum 1, where ``lam_x`` and
-        ``lam_y`` have the shape ``(k,)``; see :func:`twolayer.theory.mixup.features.training.beta_nodes`.
+        ``lam_y`` have the shape ``(k,)``; see
+        :func:`twolayer.theory.mixup.features.training.beta_nodes`.
 
     Returns:
       The next state and the mean loss over the pairs before the step.

@@ -1,8 +1,9 @@
 r"""What can be said about the rare features without training: rates, conservation, test errors.
 
-Of the dynamics in :mod:`twolayer.theory.mixup.features.dynamics`: how fast each direction grows at initialisation,
-what standard training conserves while it trades memorisation against features, and the error on
-fresh samples from the four numbers :math:`D_f` of :func:`twolayer.theory.mixup.features.dynamics.signal_gap`.
+Of the dynamics in :mod:`twolayer.theory.mixup.features.dynamics`: how fast each direction grows at
+initialisation, what standard training conserves while it trades memorisation against features, and
+the error on fresh samples from the four numbers :math:`D_f` of
+:func:`twolayer.theory.mixup.features.dynamics.signal_gap`.
 
 Source: [derived], except where a function says otherwise.
 """
@@ -17,9 +18,10 @@ from jax import Array
 from jaxtyping import Float
 
 from twolayer.theory import validation
-from twolayer.theory.mixup.features import dynamics, data as features_data
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import dynamics
 from twolayer.theory.mixup.features.data import PatchData, Scalar
+from twolayer.theory.mixup.features.dynamics import State
 
 
 class NoiseRates(NamedTuple):
@@ -86,7 +88,7 @@ def noise_rates(
 
 
 def initial_weights(target: Float[Array, "n"], lam_x: Scalar, lam_y: Scalar) -> Float[Array, "n n"]:
-    r"""Weights S of :func:`twolayer.theory.mixup.features.dynamics.mixup_weights` for filters of zero size.
+    r"""Weights S of :func:`~.dynamics.mixup_weights` for filters of zero size.
 
     .. math:: S = n g\, \mathrm{diag}(t - \tfrac12)
                   + \lambda_x (1-\lambda_x)\,[(t - \tfrac12) 1^T + 1 (t - \tfrac12)^T]
@@ -196,7 +198,8 @@ def rare_error(gap: Float[Array, "4"], alpha: Scalar, num_feature_noise: int) ->
     with the signs +1 and -1 of class 0 and 1; a tie counts as correct.
 
     Args:
-      gap: D of :func:`twolayer.theory.mixup.features.dynamics.signal_gap`, order v0, v1, u0, u1, shape ``(4,)``.
+      gap: D of :func:`twolayer.theory.mixup.features.dynamics.signal_gap`, order v0, v1, u0, u1,
+        shape ``(4,)``.
       alpha: strength of feature noise, non-negative.
       num_feature_noise: b, static.
 

@@ -15,9 +15,9 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from twolayer.theory import validation
-from twolayer.theory.training import gains
 from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features.data import PatchData, Scalar
+from twolayer.theory.training import gains
 
 
 def gaussian_noise(

@@ -1,8 +1,8 @@
 """Training on patch data through phases, and what is recorded on the way.
 
 A phase is a scan over blocks of steps, compiled once for its length; rates and mixing weights are
-traced. For a hand-over at a traced step scan :func:`twolayer.theory.mixup.features.dynamics.mixup_step` with both
-weights 1 from then on.
+traced. For a hand-over at a traced step scan
+:func:`twolayer.theory.mixup.features.dynamics.mixup_step` with both weights 1 from then on.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from jax import Array
 from jaxtyping import Float
 
 from twolayer.theory import validation
-from twolayer.theory.mixup.features import dynamics, data as features_data
-from twolayer.theory.mixup.features.dynamics import Noise, State, Weight
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import dynamics
 from twolayer.theory.mixup.features.data import PatchData, Scalar
+from twolayer.theory.mixup.features.dynamics import Noise, State, Weight
 
 KINDS = ("standard", "mixup")
 

@@ -1,8 +1,8 @@
 r"""Learning from perturbations with nearly orthogonal data: what the second network learns.
 
 The first network's boundary is the plane of normal :math:`w = \sum_n \lambda_n y_n x_n`
-(:mod:`twolayer.theory.perturbation.orthogonal.limit`). Base points :math:`b_n`, natural samples or noise, are
-moved along one direction D made from w towards target labels :math:`y^a_n`,
+(:mod:`twolayer.theory.perturbation.orthogonal.limit`). Base points :math:`b_n`, natural samples or
+noise, are moved along one direction D made from w towards target labels :math:`y^a_n`,
 
 .. math:: x^a_n = b_n + \varepsilon\, y^a_n D,
 
@@ -11,8 +11,8 @@ and a second network is trained on :math:`(x^a_n, y^a_n)`
 points plus a feature term that every sample contributes alike (:func:`decompose`); where the
 feature term wins, both networks agree (:func:`agreement_certificate`). Cases that can be solved
 exactly are in :mod:`twolayer.theory.perturbation.orthogonal.exact`, the statements in
-:mod:`twolayer.theory.perturbation.orthogonal.theorems.agreement` and, where multipliers are those of a
-training, :mod:`twolayer.theory.perturbation.orthogonal.theorems.guaranteed_agreement` and
+:mod:`twolayer.theory.perturbation.orthogonal.theorems.agreement` and, where multipliers are those
+of a training, :mod:`twolayer.theory.perturbation.orthogonal.theorems.guaranteed_agreement` and
 :mod:`twolayer.theory.perturbation.orthogonal.theorems.noise`.
 
 Source: setting [code] of Kumano, Kera, Yamasaki, ICLR 2024 (arXiv 2402.10470); every formula
@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
-from twolayer.theory import validation, geometry
+from twolayer.theory import geometry, validation
 
 Scalar = int | float | Float[Array, ""]
 

@@ -71,7 +71,8 @@ def normalized_flow(
       h0: pre-activations ``w0 @ x.T`` of the start, shape ``(m, n)``.
       gram: G = x x^T, shape ``(n, n)``.
       y: labels, shape ``(n,)``.
-      a: output weights, shape ``(m,)``, see :func:`twolayer.theory.perturbation.orthogonal.limit.output_weights`.
+      a: output weights, shape ``(m,)``, see
+        :func:`twolayer.theory.perturbation.orthogonal.limit.output_weights`.
       gamma: slope in (0, 1).
       eta: step, positive; traced, so that a sweep over it compiles once.
       steps: number of steps, static.
@@ -128,11 +129,13 @@ def locked_flow(
               \beta = s\, \lambda / \textstyle\sum_n \lambda_n + const + O(e^{-ks})
 
     The first half of the rows moved by :math:`m^{-1/2} \sum_n c_n x_n` with c the coefficients of
-    v in :func:`twolayer.theory.perturbation.orthogonal.limit.limit_coefficients` of beta, the second likewise.
+    v in :func:`twolayer.theory.perturbation.orthogonal.limit.limit_coefficients` of beta, the
+    second likewise.
 
     Args:
       q0: margins :math:`y_n f(x_n)` when the pattern locked, shape ``(n,)``.
-      matrix: M of :func:`twolayer.theory.perturbation.orthogonal.limit.margin_matrix`, shape ``(n, n)``.
+      matrix: M of :func:`twolayer.theory.perturbation.orthogonal.limit.margin_matrix`, shape ``(n,
+        n)``.
       eta: step, positive.
       steps: number of steps, static.
       loss: "exponential" or "logistic".

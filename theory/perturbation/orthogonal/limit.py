@@ -29,7 +29,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation, geometry
+from twolayer.theory import geometry, validation
 
 Slope = float | Float[Array, ""]
 
@@ -379,7 +379,9 @@ def even_width(value: Any) -> int:
 
 def slope(gamma: Any, like: Array, *, linear: bool = False) -> Array:
     """The slope in the dtype of an array: in (0, 1), or 1 where a linear network is meant too."""
-    gamma = validation.scalar("gamma", gamma, low=0.0, high=1.0, open_low=True, open_high=not linear)
+    gamma = validation.scalar(
+        "gamma", gamma, low=0.0, high=1.0, open_low=True, open_high=not linear
+    )
     return jnp.asarray(gamma, like.dtype)
 
 

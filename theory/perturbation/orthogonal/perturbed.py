@@ -113,8 +113,9 @@ def perturbed_multipliers(
       eps: sizes of the perturbations, shape ``(k,)``, non-negative.
 
     Returns:
-      One row for each length, as :func:`twolayer.theory.perturbation.orthogonal.limit.solve_multipliers` of its
-      Gram matrix; NaN under ``jit`` where the *base* points have a singular margin matrix.
+      One row for each length, as
+      :func:`twolayer.theory.perturbation.orthogonal.limit.solve_multipliers` of its Gram matrix;
+      NaN under ``jit`` where the *base* points have a singular margin matrix.
 
     Raises:
       ValueError: as :func:`perturbed_gram`, and outside ``jit`` for that singular matrix.

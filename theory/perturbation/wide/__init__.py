@@ -1,0 +1,1 @@
+"""Learning from perturbations, with wide networks."""

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
-from twolayer.theory import validation, geometry, networks
+from twolayer.theory import geometry, networks, validation
 from twolayer.theory.kernels import shallow
 from twolayer.theory.kernels.activations import ActivationLike
-from twolayer.theory.training.momentum import TrainTrace
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide import surrogate
+from twolayer.theory.training.momentum import TrainTrace
 
 
 def width_radius(m: int, pairs: int, delta: float | Float[Array, ""]) -> Float[Array, ""]:
@@ -169,7 +169,8 @@ def direction_certificate(
 
     with :math:`P_q(z) = \frac1N \sum_k y_k q_k \Phi(z, x_k) x_k` (tau times the representer
     direction under the identity loss), the coefficients c of
-    :func:`twolayer.theory.perturbation.wide.surrogate.representer_coefficients` and H its ``initial_direction``.
+    :func:`twolayer.theory.perturbation.wide.surrogate.representer_coefficients` and H its
+    ``initial_direction``.
 
     Args:
       p0: the initial network.
@@ -187,7 +188,9 @@ def direction_certificate(
     at, x = validation.pair(at, x, ("at", "x"))
     y = validation.labels("y", y, length=x.shape[0]).astype(x.dtype)
     n = x.shape[0]
-    trace = validation.record("trace", trace, TrainTrace, loss_factors=f"{n}", gate_average=f"m {n}")
+    trace = validation.record(
+        "trace", trace, TrainTrace, loss_factors=f"{n}", gate_average=f"m {n}"
+    )
     limit = trace.loss_factors[None, :] * shallow.gate_kernel(at, x, gamma)
     gap = jnp.abs(surrogate.representer_coefficients(p, trace, at, gamma) - limit)
     radius = geometry.norms(surrogate.initial_direction(p0, p, at, gamma))
@@ -221,7 +224,8 @@ def label_noise_radius(
     at least :math:`1 - \delta` over the labels.
 
     Args:
-      e: even parts, shape ``(n, k)``, from :func:`twolayer.theory.perturbation.wide.surrogate.even_odd_split`.
+      e: even parts, shape ``(n, k)``, from
+        :func:`twolayer.theory.perturbation.wide.surrogate.even_odd_split`.
       delta: failure probability in (0, 1).
       balanced: labels are a random order of n/2 of each sign.
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from twolayer.theory import geometry, networks, validation
 from twolayer.theory.kernels import activations, angles, shallow
-from twolayer.theory import validation, geometry, networks
 from twolayer.theory.kernels.activations import ActivationLike
 from twolayer.theory.networks import TwoLayer
 

@@ -23,11 +23,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Key
 
-from twolayer.theory import validation, geometry, networks
+from twolayer.theory import geometry, networks, validation
 from twolayer.theory.kernels import shallow
 from twolayer.theory.kernels.activations import ActivationLike
-from twolayer.theory.training.momentum import TrainTrace
 from twolayer.theory.networks import TwoLayer
+from twolayer.theory.training.momentum import TrainTrace
 
 # Rows handled together where an (N, M, d) array would else arise.
 _BLOCK = 64

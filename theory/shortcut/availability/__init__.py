@@ -1,0 +1,1 @@
+"""Shortcut bias: how available a feature is."""

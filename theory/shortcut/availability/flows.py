@@ -1,8 +1,9 @@
 r"""Gradient flow on two latent features: the linear kernel in closed form, any by quadrature.
 
-Squared loss, from f = 0. The setting is that of :mod:`twolayer.theory.shortcut.availability.shortcut_bias`, embedded in
-the plane along orthogonal directions, :math:`x = A z`, :math:`A = \mathrm{diag}(\alpha)`: every
-kernel here depends on inner products alone, so that more dimensions change nothing.
+Squared loss, from f = 0. The setting is that of
+:mod:`twolayer.theory.shortcut.availability.shortcut_bias`, embedded in the plane along orthogonal
+directions, :math:`x = A z`, :math:`A = \mathrm{diag}(\alpha)`: every kernel here depends on inner
+products alone, so that more dimensions change nothing.
 
 The mixture is symmetric under :math:`(x, y) \to (-x, -y)`. On all of it the flow of a kernel K is
 that of its odd part :math:`K_o(x, x') = (K(x, x') - K(x, -x'))/2` (Theorem A0),
@@ -25,13 +26,13 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from twolayer.theory.kernels import activations, deep
 from twolayer.theory import validation
-from twolayer.theory.training import gains
+from twolayer.theory.kernels import activations, deep
 from twolayer.theory.kernels.activations import Scalar
 from twolayer.theory.kernels.deep import Kernel
-from twolayer.theory.shortcut.availability import shortcut_bias, data
+from twolayer.theory.shortcut.availability import data, shortcut_bias
 from twolayer.theory.shortcut.availability.shortcut_bias import Pair
+from twolayer.theory.training import gains
 
 KINDS = ("linear", "relu", "erf", "tanh")
 
@@ -47,7 +48,7 @@ def ntk(
     beta: Scalar = 0.0,
     depth: int = 1,
 ) -> Float[Array, "n m"]:
-    """Tangent kernel of a wide network, all layers trained, as in :mod:`twolayer.theory.kernels.deep`.
+    """Tangent kernel of a wide network, all layers trained (:mod:`twolayer.theory.kernels.deep`).
 
     Args:
       x: inputs as rows, shape ``(N, d)``.
@@ -249,43 +250,3 @@ def population_flow(
         "lam": values[::-1],
         "probe_values": probe_values,
     }
-
-
-def kernel_flow(
-    k: Float[Array, "n n"],
-    k_probe: Float[Array, "p n"],
-    y: Float[Array, " n"],
-    times: Float[Array, " t"],
-    rcond: float = 1e-11,
-) -> Float[Array, "t p"]:
-    r"""Flow :math:`\dot f = K (y - f)` on a sample, at probes.
-
-    .. math:: f_t(z) = K(z, X)\, K^{-1} (I - e^{-t K})\, y
-
-    The kernel is taken as given: for the mean over n samples pass K/n and k_probe/n.
-
-    Args:
-      k: K(X, X), symmetric and positive semi-definite, shape ``(n, n)``.
-      k_probe: K(z, X) of the same kernel, shape ``(p, n)``: it has no part in the null space.
-      y: targets, shape ``(n,)``.
-      times: shape ``(T,)``, non-negative; infinity is allowed.
-      rcond: at infinite time modes below this share of the largest eigenvalue are left out; at
-        finite times none is but those at rounding level, once all others are learned.
-
-    Returns:
-      Outputs, shape ``(T, p)``.
-
-    Raises:
-      ValueError: for a K that is not symmetric and positive semi-definite to 1e-10 of its largest
-        entry (or rounding), shapes that do not fit, or a negative time.
-    """
-    k = validation.kernel_matrix("k", k)
-    k_probe = validation.matrix("k_probe", k_probe, columns=k.shape[0])
-    y = validation.vector("y", y, length=k.shape[0])
-    times = validation.times("times", times)
-    rcond = validation.scalar("rcond", rcond, low=0.0)
-    k, k_probe, y = validation.alike(k, k_probe, y)
-    times = times.astype(k.dtype)
-    values, vectors = gains.spectrum(k)
-    late = jnp.isinf(times)[:, None] & (values <= rcond * values[-1])[None, :]
-    return gains.response(k, jnp.where(late, 0, values[None, :]), vectors, k_probe, y, times)

@@ -34,9 +34,9 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from twolayer.theory import validation, roots
+from twolayer.theory import roots, validation
 from twolayer.theory.kernels.deep import Kernel
-from twolayer.theory.shortcut.availability import shortcut_bias, flows
+from twolayer.theory.shortcut.availability import flows, shortcut_bias
 from twolayer.theory.shortcut.availability.shortcut_bias import Pair
 
 _HALVINGS = 200

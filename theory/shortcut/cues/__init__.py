@@ -1,0 +1,1 @@
+"""Shortcut bias: which cue a network prefers."""

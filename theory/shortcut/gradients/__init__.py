@@ -1,0 +1,1 @@
+"""Input gradients: which features they show."""

@@ -20,7 +20,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int, Key
 
-from twolayer.theory import validation, geometry
+from twolayer.theory import geometry, validation
 
 
 def input_gradient(f: Callable[[Array], Array], x: Float[Array, "n d"]) -> Float[Array, "n d"]:

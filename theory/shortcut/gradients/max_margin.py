@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int, Key
 
-from twolayer.theory import validation, networks
+from twolayer.theory import networks, validation
 from twolayer.theory.networks import TwoLayer
 
 

@@ -1,0 +1,1 @@
+"""Claims of this study, judged on its results."""

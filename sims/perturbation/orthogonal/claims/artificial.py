@@ -17,9 +17,9 @@ import numpy as np
 from twolayer.sims.components.attacks.pgd import NORMS
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.perturbation.orthogonal.claims import images
 from twolayer.sims.perturbation.orthogonal import published
 from twolayer.sims.perturbation.orthogonal.artificial import LAWS, variants
+from twolayer.sims.perturbation.orthogonal.claims import images
 from twolayer.theory.perturbation.orthogonal import agreement
 
 VARIANCE = {"uniform": 1 / 3, "gauss": 1.0}

@@ -15,8 +15,13 @@ from scipy import stats
 
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.shortcut.availability.claims import kernels, four_points
-from twolayer.sims.shortcut.availability.reference import NETWORK_RATIOS, NETWORK_RHO, NETWORK_SEEDS, NETWORKS
+from twolayer.sims.shortcut.availability.claims import four_points, kernels
+from twolayer.sims.shortcut.availability.reference import (
+    NETWORK_RATIOS,
+    NETWORK_RHO,
+    NETWORK_SEEDS,
+    NETWORKS,
+)
 
 # What the spec allows beyond sampling error, and what it calls unbiased.
 _BAND, _UNBIASED = 0.1, 0.05

@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from twolayer.theory.mixup.calibration import midpoint as calibration_midpoint
+from twolayer.theory.mixup.calibration import mixup_posterior
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less
 from twolayer.theory.verification.sampling import below, normals, uniform
-from twolayer.theory.mixup.calibration import midpoint as calibration_midpoint, mixup_posterior
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 # The optimal prediction of a sample --------------------------------------------------------------

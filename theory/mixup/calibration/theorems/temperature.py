@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from twolayer.theory.mixup.calibration import overlapping_pairs, scores
 from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.verification.sampling import below, normals, uniform
-from twolayer.theory.mixup.calibration import scores, overlapping_pairs
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 # The lower bound ---------------------------------------------------------------------------------
@@ -174,9 +174,7 @@ def _optimum(at: Constant, *, others: int = 1) -> Bounds:
     least, p = overlapping_pairs.oracle_ts_optimum(overlap, k + 1 - others)
     best = scores.fit_temperature(logits, probs)
     fitted = jax.nn.softmax(best * logits)
-    mean = jax.vmap(lambda beta: scores.expected_kl(probs, beta * logits))(
-        jnp.exp(at.log_beta)
-    )
+    mean = jax.vmap(lambda beta: scores.expected_kl(probs, beta * logits))(jnp.exp(at.log_beta))
     bound = overlapping_pairs.ts_lower_bound(k, 0.0, overlap, 1.0)
     return {
         "least": Bound(lhs=jnp.full_like(mean, least), rhs=mean + 1e-12),

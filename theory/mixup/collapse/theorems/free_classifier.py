@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from twolayer.theory.mixup.collapse import free_classifier, optimal_features
 from twolayer.theory.verification.inequality import Bounds, equal
 from twolayer.theory.verification.sampling import normals, uniform
-from twolayer.theory.mixup.collapse import optimal_features, free_classifier
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 SIZES = ({"k": 2, "d": 2, "weights": 1}, {"k": 3, "d": 4, "weights": 3})

@@ -15,9 +15,15 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less, within_rounding
+from twolayer.theory.mixup.collapse import dual, optimal_features
+from twolayer.theory.verification.inequality import (
+    Bound,
+    Bounds,
+    equal,
+    strictly_less,
+    within_rounding,
+)
 from twolayer.theory.verification.sampling import below, normals, uniform
-from twolayer.theory.mixup.collapse import optimal_features, dual
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 SIZES = ({"k": 2, "d": 2}, {"k": 4, "d": 5})
@@ -103,7 +109,9 @@ def _optimum(at: Mixed, *, solver: float = 1.0, bend: float = 0.0) -> Bounds:
     logits = w @ h
     probs = jax.nn.softmax(logits)
     away = h + at.shift / at.scale
-    here, there = (optimal_features.ufm_objective(point, w, target, at.decay) for point in (h, away))
+    here, there = (
+        optimal_features.ufm_objective(point, w, target, at.decay) for point in (h, away)
+    )
     gain = at.decay / 2 * jnp.sum((away - h) ** 2)
     reach = 1 + jnp.max(jnp.abs(logits))
     return {

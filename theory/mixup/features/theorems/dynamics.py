@@ -16,10 +16,12 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.verification.inequality import Bound, Bounds, equal
-from twolayer.theory.mixup.features import dynamics, data as features_data, laws, noise as features_noise
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features import data as features_data
+from twolayer.theory.mixup.features import dynamics, laws
+from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.data import PatchData
+from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 SIZES = (
@@ -224,9 +226,7 @@ def _block_structure(at: Training, *, driven: bool = True) -> Bounds:
     same = target[:, None] * target[None, :], (1 - target[:, None]) * (1 - target[None, :])
     drive = 2 / n**2 * jnp.stack([jnp.sum(pair * block) for block in same])
     found = jnp.stack([matrix[0, 2], matrix[1, 3]])
-    standard = laws.signal_matrix(
-        data, dynamics.mixup_weights(jnp.zeros((n, n)), target, 1.0, 1.0)
-    )
+    standard = laws.signal_matrix(data, dynamics.mixup_weights(jnp.zeros((n, n)), target, 1.0, 1.0))
     size = jnp.max(jnp.abs(at.weights))
     return {
         "features": close(at, field.a, sign * jnp.einsum("fg,krg->krf", matrix, state.a), size),

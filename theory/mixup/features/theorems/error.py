@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less
-from twolayer.theory.mixup.features import dynamics, data, laws
+from twolayer.theory.mixup.features import data, dynamics, laws
 from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 SIZES = ({"coins": 1, "width": 1}, {"coins": 3, "width": 2})
@@ -82,9 +82,7 @@ def _errors(at: Learned, *, power: float = 1.0, b: int | None = None) -> Bounds:
     alpha = at.alpha**power
     return {
         "rare": equal(laws.rare_error(at.gap, alpha, b), _enumerated(at, True), 1e-12),
-        "common": equal(
-            laws.common_error(at.gap, alpha, b), _enumerated(at, False), 1e-12
-        ),
+        "common": equal(laws.common_error(at.gap, alpha, b), _enumerated(at, False), 1e-12),
     }
 
 

@@ -14,11 +14,22 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less, within_rounding
 from twolayer.theory.mixup.features import dynamics, laws
-from twolayer.theory.mixup.features.dynamics import State
 from twolayer.theory.mixup.features.data import PatchData, Scalar
-from twolayer.theory.mixup.features.theorems.dynamics import SIZES, Training, class_signs, sample_training
+from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.theorems.dynamics import (
+    SIZES,
+    Training,
+    class_signs,
+    sample_training,
+)
+from twolayer.theory.verification.inequality import (
+    Bound,
+    Bounds,
+    equal,
+    strictly_less,
+    within_rounding,
+)
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 STEPS = 30

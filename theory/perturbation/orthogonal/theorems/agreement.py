@@ -16,8 +16,14 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import geometry
-from twolayer.theory.verification.inequality import Bounds, equal, same_sign, strictly_less, within_rounding
-from twolayer.theory.perturbation.orthogonal import limit, agreement, perturbed
+from twolayer.theory.perturbation.orthogonal import agreement, limit, perturbed
+from twolayer.theory.verification.inequality import (
+    Bounds,
+    equal,
+    same_sign,
+    strictly_less,
+    within_rounding,
+)
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 NORMS = ("l2", "linf", "l0")

@@ -10,9 +10,16 @@ import functools
 
 import jax.numpy as jnp
 
-from twolayer.theory.verification.inequality import Bound, Bounds
 from twolayer.theory.perturbation.orthogonal import limit
-from twolayer.theory.perturbation.orthogonal.theorems.instances import BROKEN, Samples, paper_hypothesis, row_sums, sharp_hypothesis, statement_about_samples
+from twolayer.theory.perturbation.orthogonal.theorems.instances import (
+    BROKEN,
+    Samples,
+    paper_hypothesis,
+    row_sums,
+    sharp_hypothesis,
+    statement_about_samples,
+)
+from twolayer.theory.verification.inequality import Bound, Bounds
 from twolayer.theory.verification.theorem import Control
 
 # C7, C8: bounds on the multipliers ---------------------------------------------------------------

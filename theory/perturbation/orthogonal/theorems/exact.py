@@ -15,10 +15,21 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import geometry
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less
-from twolayer.theory.perturbation.orthogonal import limit, agreement as orthogonal_agreement, data, exact, perturbed
+from twolayer.theory.perturbation.orthogonal import agreement as orthogonal_agreement
+from twolayer.theory.perturbation.orthogonal import data, exact, limit, perturbed
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import SLOPES, WIDTH, outputs, signs
-from twolayer.theory.perturbation.orthogonal.theorems.flipped import KNOBS, NEAR, SIZES, SOLVED, Targeted, balanced, sample_flipped, sample_targeted, yes
+from twolayer.theory.perturbation.orthogonal.theorems.flipped import (
+    KNOBS,
+    NEAR,
+    SIZES,
+    SOLVED,
+    Targeted,
+    balanced,
+    sample_flipped,
+    sample_targeted,
+    yes,
+)
+from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 # Noise orthogonal to the samples -----------------------------------------------------------------
@@ -86,9 +97,7 @@ def _noise(at: _Noise, *, lean: float = 0.0, growth: bool = True) -> Bounds:
     gram = inputs @ inputs.T
     lam_adv = limit.solve_multipliers(gram, at.targets, at.gamma)
     normal_adv = limit.boundary_normal(inputs, at.targets, lam_adv)
-    solved = exact.orthogonal_noise_limit(
-        at.eps, at.targets.shape[0], at.radius, at.gamma
-    )
+    solved = exact.orthogonal_noise_limit(at.eps, at.targets.shape[0], at.radius, at.gamma)
     paper = solved.paper
     if not growth:
         paper = at.eps <= at.radius * jnp.sqrt(at.gamma**3 / (3 * at.targets.shape[0]))

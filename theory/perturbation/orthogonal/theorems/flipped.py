@@ -17,9 +17,9 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import geometry
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign
-from twolayer.theory.perturbation.orthogonal import limit, data, exact, perturbed
+from twolayer.theory.perturbation.orthogonal import data, exact, limit, perturbed
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import SLOPES, WIDTH, outputs, signs
+from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 # A switch is not judged by rounding: numbers this close to it do not count.

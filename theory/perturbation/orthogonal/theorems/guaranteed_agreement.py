@@ -15,9 +15,16 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import geometry
-from twolayer.theory.verification.inequality import Bound, Bounds, same_sign, strictly_less, within_rounding
-from twolayer.theory.perturbation.orthogonal import limit, agreement as orthogonal_agreement, data, perturbed
+from twolayer.theory.perturbation.orthogonal import agreement as orthogonal_agreement
+from twolayer.theory.perturbation.orthogonal import data, limit, perturbed
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import CLEAR, outputs, signs
+from twolayer.theory.verification.inequality import (
+    Bound,
+    Bounds,
+    same_sign,
+    strictly_less,
+    within_rounding,
+)
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 

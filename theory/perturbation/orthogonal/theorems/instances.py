@@ -1,9 +1,9 @@
 """Instances of the statements about one training, and the hypotheses that these need.
 
 Three hypotheses of falling strength lead to the closed form of
-:mod:`twolayer.theory.perturbation.orthogonal.limit`: the paper's on pairs of samples, a sharper one on row sums,
-and a certificate that is checked after solving for the multipliers. Only the first is the paper's
-own [paper]; its theorem texts are [not recovered].
+:mod:`twolayer.theory.perturbation.orthogonal.limit`: the paper's on pairs of samples, a sharper one
+on row sums, and a certificate that is checked after solving for the multipliers. Only the first is
+the paper's own [paper]; its theorem texts are [not recovered].
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from twolayer.theory.perturbation.orthogonal import data, limit
+from twolayer.theory.perturbation.orthogonal.limit import Orthogonality
 from twolayer.theory.verification.inequality import Bound, Bounds, strictly_less
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.perturbation.orthogonal import limit, data
-from twolayer.theory.perturbation.orthogonal.limit import Orthogonality
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 SIZES = (

@@ -1,7 +1,8 @@
 """Implicit bias on nearly orthogonal samples: the statements in ball arithmetic.
 
-The instances are those of :mod:`twolayer.theory.perturbation.orthogonal.theorems.instances`; what that module solves
-in float64 is here enclosed (:mod:`twolayer.theory.verification.intervals`), from the samples on. Equalities can be enclosed
+The instances are those of :mod:`twolayer.theory.perturbation.orthogonal.theorems.instances`; what
+that module solves in float64 is here enclosed (:mod:`twolayer.theory.verification.intervals`), from
+the samples on. Equalities can be enclosed
 but not proved: that all margins are 1 is proved to within ``NEAR`` alone.
 """
 

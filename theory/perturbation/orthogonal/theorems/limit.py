@@ -1,8 +1,8 @@
 """Implicit bias on nearly orthogonal samples: what the closed form is, and that training finds it.
 
 Boundary, margins, stationarity and norm of the closed form (C1 to C4), and the direction of
-gradient flow (C5, C6); hypotheses are those of :mod:`twolayer.theory.perturbation.orthogonal.theorems.instances`. All
-[derived].
+gradient flow (C5, C6); hypotheses are those of
+:mod:`twolayer.theory.perturbation.orthogonal.theorems.instances`. All [derived].
 """
 
 from __future__ import annotations
@@ -14,9 +14,19 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
+from twolayer.theory.perturbation.orthogonal import limit as orthogonal
+from twolayer.theory.perturbation.orthogonal.theorems.instances import (
+    BROKEN,
+    Samples,
+    anything,
+    certified,
+    outweighed,
+    sharp_hypothesis,
+    slope_in_range,
+    statement_about_samples,
+)
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less
-from twolayer.theory.perturbation.orthogonal import limit as orthogonal, flow as orthogonal_flow
-from twolayer.theory.perturbation.orthogonal.theorems.instances import BROKEN, Samples, anything, certified, outweighed, sharp_hypothesis, slope_in_range, statement_about_samples
 from twolayer.theory.verification.theorem import Control
 
 FLOW_STEPS = 400

@@ -14,10 +14,15 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import geometry
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less
 from twolayer.theory.perturbation.orthogonal import agreement as orthogonal_agreement
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import signs
-from twolayer.theory.perturbation.orthogonal.theorems.guaranteed_agreement import Trained, agreement, interval, off_boundary
+from twolayer.theory.perturbation.orthogonal.theorems.guaranteed_agreement import (
+    Trained,
+    agreement,
+    interval,
+    off_boundary,
+)
+from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 DELTA = 0.05

@@ -3,8 +3,8 @@
 What the second network g learns from perturbations with independent labels (B1-B3), and when its
 predictions must agree with those of f: in scenario a, trained on the perturbations alone, and in
 scenario b, trained on perturbed samples. The threshold law (B4) stands in
-:mod:`twolayer.theory.perturbation.wide.theorems.threshold`. All [derived]; stated at infinite width and for the
-identity loss, where f and g are kernel sums.
+:mod:`twolayer.theory.perturbation.wide.theorems.threshold`. All [derived]; stated at infinite width
+and for the identity loss, where f and g are kernel sums.
 """
 
 from __future__ import annotations
@@ -20,9 +20,16 @@ from jax import Array
 
 from twolayer.theory import geometry, networks
 from twolayer.theory.kernels import shallow
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less, within_rounding
-from twolayer.theory.perturbation.wide import surrogate, bounds
+from twolayer.theory.perturbation.wide import bounds, surrogate
 from twolayer.theory.perturbation.wide.theorems.training import DELTA, SCALES, SLOPES, two_classes
+from twolayer.theory.verification.inequality import (
+    Bound,
+    Bounds,
+    equal,
+    same_sign,
+    strictly_less,
+    within_rounding,
+)
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 
@@ -87,7 +94,9 @@ def _sample(
     scale, gamma = knobs["scale"], knobs["slope"]
     x, y = two_classes(key_x, n, d, scale, shift=1.0)
     z, _ = two_classes(key_z, points, d, scale, shift=1.0)
-    u = surrogate.representer_direction(x, y, x, gamma) + surrogate.kernel_gradient_direction(x, y, x, gamma)
+    u = surrogate.representer_direction(x, y, x, gamma) + surrogate.kernel_gradient_direction(
+        x, y, x, gamma
+    )
     return Second(
         x=x,
         y=y,

@@ -16,9 +16,22 @@ from jax import Array
 
 from twolayer.theory import geometry, networks
 from twolayer.theory.kernels import shallow
+from twolayer.theory.perturbation.wide import bounds as wide_bounds
+from twolayer.theory.perturbation.wide import surrogate
+from twolayer.theory.perturbation.wide.theorems.training import (
+    DELTA,
+    LOSSES,
+    SCALES,
+    SLOPES,
+    TRAIN_KNOBS,
+    TRAIN_SIZES,
+    Trained,
+    far_slope,
+    sample_start,
+    train,
+    two_classes,
+)
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
-from twolayer.theory.perturbation.wide import surrogate, bounds as wide_bounds
-from twolayer.theory.perturbation.wide.theorems.training import DELTA, LOSSES, SCALES, SLOPES, TRAIN_KNOBS, TRAIN_SIZES, Trained, far_slope, sample_start, train, two_classes
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 

@@ -1,7 +1,8 @@
 """Learning from perturbations with wide networks: closed-form statements in ball arithmetic.
 
 The instances are those of the stem's theorems; the kernels are written anew in balls
-(:mod:`twolayer.theory.verification.intervals`). Statements of equality, and those about training runs, have no such form.
+(:mod:`twolayer.theory.verification.intervals`). Statements of equality, and those about training
+runs, have no such form.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from twolayer.theory.perturbation.wide.theorems.training import DELTA, FLIP_WIDTH
 from twolayer.theory.verification import intervals
 from twolayer.theory.verification.intervals import Inequality, Statement
-from twolayer.theory.perturbation.wide.theorems.training import DELTA, FLIP_WIDTH
 
 
 def _aug_norm(x: np.ndarray) -> np.ndarray:

@@ -14,10 +14,23 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory.kernels import shallow
+from twolayer.theory.perturbation.wide import bounds, surrogate
+from twolayer.theory.perturbation.wide.theorems.agreement import (
+    KNOBS,
+    SIZES,
+    Second,
+    drift_of_g,
+    scenario_a,
+    unit_directions,
+)
+from twolayer.theory.perturbation.wide.theorems.training import (
+    DELTA,
+    SCALES,
+    SLOPES,
+    far_slope,
+    two_classes,
+)
 from twolayer.theory.verification.inequality import Bound, Bounds, within_rounding
-from twolayer.theory.perturbation.wide import surrogate, bounds
-from twolayer.theory.perturbation.wide.theorems.agreement import KNOBS, SIZES, Second, drift_of_g, scenario_a, unit_directions
-from twolayer.theory.perturbation.wide.theorems.training import DELTA, SCALES, SLOPES, far_slope, two_classes
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 

@@ -1,9 +1,9 @@
 """Learning from adversarial perturbations, wide networks: the statements about training.
 
 Effective time, width (W) and lazy training (L). The direction of the input gradient (A) stands in
-:mod:`twolayer.theory.perturbation.wide.theorems.direction`, what follows for the second network (B) in
-:mod:`twolayer.theory.perturbation.wide.theorems.agreement`. The letters are this project's: the paper's own theorem
-texts are [not recovered], so that none of these is its exact statement.
+:mod:`twolayer.theory.perturbation.wide.theorems.direction`, what follows for the second network (B)
+in :mod:`twolayer.theory.perturbation.wide.theorems.agreement`. The letters are this project's: the
+paper's own theorem texts are [not recovered], so that none of these is its exact statement.
 """
 
 from __future__ import annotations
@@ -15,13 +15,20 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.training import gradient_descent, function_space
-from twolayer.theory.kernels import shallow
 from twolayer.theory import networks
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less, within_rounding
-from twolayer.theory.training.momentum import TrainTrace
+from twolayer.theory.kernels import shallow
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide import bounds as wide_bounds
+from twolayer.theory.training import function_space, gradient_descent
+from twolayer.theory.training.momentum import TrainTrace
+from twolayer.theory.verification.inequality import (
+    Bound,
+    Bounds,
+    equal,
+    same_sign,
+    strictly_less,
+    within_rounding,
+)
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 DELTA = 0.05

@@ -12,10 +12,17 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less, within_rounding
 from twolayer.theory.kernels.deep import Kernel
-from twolayer.theory.verification.sampling import normals
 from twolayer.theory.shortcut.availability import flows, four_points
+from twolayer.theory.verification.inequality import (
+    Bound,
+    Bounds,
+    equal,
+    same_sign,
+    strictly_less,
+    within_rounding,
+)
+from twolayer.theory.verification.sampling import normals
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 KNOBS = {
@@ -163,9 +170,7 @@ def _shorter(at: Signs, *, reversed_term: bool = False) -> Bounds:
     kernels: dict[str, Kernel] = {
         "powers": _series(at, reversed_term),
         "relu": at.relu,
-        "two hidden layers": functools.partial(
-            flows.ntk, kind="relu", beta=at.beta, depth=2
-        ),
+        "two hidden layers": functools.partial(flows.ntk, kind="relu", beta=at.beta, depth=2),
         "erf": functools.partial(flows.ntk, kind="erf", beta=at.beta),
     }
     linear = four_points.linear_kappa(at.alpha)

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.kernels.deep import Kernel
+from twolayer.theory.shortcut.availability import data, flows, shortcut_bias
+from twolayer.theory.training import kernel_flow
+from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.shortcut.availability import shortcut_bias, data, flows
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 SIZES = ({"n": 4, "d": 3},)
@@ -63,7 +64,7 @@ def _flow(rows: Array, m: Array, time: Array) -> Array:
     """Outputs at probes under the mean over the points; rows are K at the points, then probes."""
     number = m.shape[0]
     mean = rows / number
-    return flows.kernel_flow(mean[:number], mean[number:], m, time[None])[0]
+    return kernel_flow.kernel_flow(mean[:number], mean[number:], m, time[None])[0]
 
 
 def _room(at: Points) -> tuple[Array, Array]:
@@ -220,15 +221,11 @@ def _sample_mixture(key: Array, size: Size, knobs: Knobs) -> Mixture:
 def _population(at: Mixture, *, bias: float = 1.0) -> Bounds:
     """``bias`` is that of the kernel which flows; functions are those of the one with 1."""
     universal, flowing = (
-        flows.odd_kernel(
-            functools.partial(flows.ntk, kind="relu", beta=beta)
-        )
+        flows.odd_kernel(functools.partial(flows.ntk, kind="relu", beta=beta))
         for beta in (1.0, bias)
     )
     taus = at.tau * jnp.array([1.0, 2.0])
-    found = flows.population_flow(
-        flowing, at.alpha, at.rho, at.sigma, taus, _QUAD, _PROBE
-    )
+    found = flows.population_flow(flowing, at.alpha, at.rho, at.sigma, taus, _QUAD, _PROBE)
     nodes, weights = data.quadrature(at.mu, at.sigma, _QUAD)
     m = shortcut_bias.posterior_mean(nodes, at.mu, at.sigma)
     best = jnp.sum(weights * (1 - m**2))
@@ -246,8 +243,10 @@ def _population(at: Mixture, *, bias: float = 1.0) -> Bounds:
     label = shortcut_bias.posterior_mean(probes, at.mu, at.sigma)
     points = probes * at.alpha[None, :]
     mean = flowing(points, points) / probes.shape[0]
-    f = flows.kernel_flow(mean, mean, label, times[:1])[0]
-    biased = shortcut_bias.shortcut_bias(shortcut_bias.decide(f), shortcut_bias.decide(label), probes)
+    f = kernel_flow.kernel_flow(mean, mean, label, times[:1])[0]
+    biased = shortcut_bias.shortcut_bias(
+        shortcut_bias.decide(f), shortcut_bias.decide(label), probes
+    )
     missed = jnp.mean((label - f) ** 2)
     sizes = jnp.abs(label)
     uncertain = jnp.mean(1.0 * (sizes[None, :] < sizes[:, None]), axis=1)

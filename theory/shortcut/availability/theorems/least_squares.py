@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
+from twolayer.theory.shortcut.availability import data
 from twolayer.theory.verification.inequality import Bounds, equal, same_sign, strictly_less
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.shortcut.availability import data
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 

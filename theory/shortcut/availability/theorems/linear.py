@@ -11,9 +11,15 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less, within_rounding
+from twolayer.theory.shortcut.availability import flows, shortcut_bias
+from twolayer.theory.verification.inequality import (
+    Bound,
+    Bounds,
+    equal,
+    strictly_less,
+    within_rounding,
+)
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.shortcut.availability import shortcut_bias, flows
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 KNOBS = {

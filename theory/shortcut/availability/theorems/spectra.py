@@ -13,9 +13,9 @@ import numpy as np
 from flax import struct
 from jax import Array
 
+from twolayer.theory.shortcut.availability import flows, spectra
 from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.verification.sampling import normals, uniform
-from twolayer.theory.shortcut.availability import flows, spectra
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 # On the circle -----------------------------------------------------------------------------------

@@ -15,10 +15,10 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory.kernels import activations, deep
-from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.kernels.deep import Kernel
-from twolayer.theory.verification.sampling import below, normals
 from twolayer.theory.shortcut.cues import accuracy
+from twolayer.theory.verification.inequality import Bound, Bounds, equal
+from twolayer.theory.verification.sampling import below, normals
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 SIZES = ({"cues": 2, "levels": 3}, {"cues": 4, "levels": 3})

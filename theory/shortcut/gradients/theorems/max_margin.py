@@ -15,10 +15,10 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import networks
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
-from twolayer.theory.verification.sampling import normals, uniform
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.shortcut.gradients import max_margin
+from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
+from twolayer.theory.verification.sampling import normals, uniform
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 SIZES = (

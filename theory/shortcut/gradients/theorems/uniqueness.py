@@ -13,10 +13,16 @@ import jax.numpy as jnp
 from jax import Array
 
 from twolayer.theory import networks
-from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.shortcut.gradients import max_margin
-from twolayer.theory.shortcut.gradients.theorems.max_margin import KNOBS, SIZES, Blocks, correlations, sample
+from twolayer.theory.shortcut.gradients.theorems.max_margin import (
+    KNOBS,
+    SIZES,
+    Blocks,
+    correlations,
+    sample,
+)
+from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
 from twolayer.theory.verification.theorem import Control, Theorem
 
 

@@ -1,31 +1,38 @@
-"""The options of ``python -m sims run`` and ``plan``: what is to be computed, and overrides."""
+"""Options of commands about runs: what is to be computed, and overrides of config fields."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import decimal
+import difflib
 import functools
-import io
 import itertools
 import operator
 import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from twolayer.cli import parsing
 
 if TYPE_CHECKING:
     from twolayer.sims.engine.experiment import Experiment
+
+StudyName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="STUDY")]
+Studies = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="[STUDY ...]")]
+Given = TypeVar("Given", bound="Options")
 
 # The default of every override: the value that the scale's own config has.
 UNCHANGED = "unchanged"
 FOLDER = Path("results")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Compute the cells that are missing; what is done is kept, and a stopped run resumes."""
+    """What a run is asked for; every field of the study's configs is an option too."""
 
     scale: Literal["smoke", "default", "paper"] = "default"
     """How much to run: seconds, minutes, or the published grid."""
@@ -46,59 +53,78 @@ class Options:
 
 
 def parse(
-    experiment: Experiment, tokens: Sequence[str], command: str = "run"
-) -> tuple[Options, dict[str, Any]]:
-    """The options of a run or its plan, and the overrides by field name.
+    experiment: Experiment, tokens: Sequence[str], kind: type[Given], prog: str
+) -> tuple[Given, dict[str, Any]]:
+    """The options of a command about a study, and the overrides by field name.
 
-    ``--set NAME=VALUE ...`` says the same as ``--NAME VALUE ...``. The parser's own messages fill
-    a panel; in their place comes one line that names the option.
+    ``--set NAME=VALUE ...`` says the same as ``--NAME VALUE ...``.
+
+    Raises:
+      ValueError: in one line that names the option.
     """
-    import tyro
-
     types: dict[str, list[Any]] = {}
     for study in experiment.studies:
         hints = typing.get_type_hints(study.config_type)
         for field in dataclasses.fields(study.config_type):
             types.setdefault(field.name, []).append(hints[field.name])
     allowed = {name: functools.reduce(operator.or_, kinds) for name, kinds in types.items()}
-    kinds_by_name = {**typing.get_type_hints(Options), **allowed}
+    hints = typing.get_type_hints(kind)
+    own = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    kinds_by_name = {**own, **allowed}
+    kinds_by_name.pop("study", None)
     tokens = list(_whole_numbers(_spelled_out(tokens), kinds_by_name))
     fields = []
-    for name, kind in allowed.items():
+    for name, each in allowed.items():
         help_text = f"in the configs of {', '.join(_studies_with(experiment, name))}"
-        union = operator.or_(kind, Literal["unchanged"])
+        union = operator.or_(each, Literal["unchanged"])
         annotation = Annotated[union, tyro.conf.arg(help=help_text)]  # type: ignore[valid-type]
         fields.append((name, annotation, dataclasses.field(default=UNCHANGED)))
-    options_type = dataclasses.make_dataclass("Options", fields, bases=(Options,), frozen=True)
+    options_type = dataclasses.make_dataclass(
+        kind.__name__, fields, bases=(kind,), frozen=True, kw_only=True
+    )
     read = functools.partial(
-        tyro.cli,
+        parsing.read,
         options_type,
-        prog=f"python -m sims {command} {experiment.stem}",
-        description=f"{experiment.title}. {Options.__doc__}",
-        return_unknown_args=True,
+        prog=prog,
+        description=f"{experiment.title}. {kind.__doc__}",
     )
     if {"-h", "--help"} & set(tokens):
-        read(args=["--help"])
-    starts = [i for i, token in enumerate(tokens) if token.startswith("--")]
-    for start, stop in itertools.pairwise([*starts, len(tokens)]):
-        option, *values = [*tokens[start].split("=", 1), *tokens[start + 1 : stop]]
+        read([experiment.stem, "--help"])
+    defaults = {field.name: field for field in dataclasses.fields(kind)}
+    for option, values in grouped(tokens):
         name = _name(option)
         if name not in kinds_by_name:
-            continue
+            raise ValueError(_unknown(option, values, kinds_by_name))
+        given = (name, kinds_by_name[name], *([defaults[name]] if name in defaults else []))
         try:
-            with contextlib.redirect_stderr(io.StringIO()):
-                read(args=tokens[start:stop])
-        except SystemExit:
+            parsing.read(dataclasses.make_dataclass("One", [given]), [option, *values], prog)
+        except ValueError:
             came = " ".join(values) or "nothing"
             raise ValueError(
                 f"{option} must be {_words(kinds_by_name[name])}; got {came}."
             ) from None
-    options, unknown = read(args=tokens)
-    if unknown:
-        known = ", ".join(f"--{f.name.replace('_', '-')}" for f in dataclasses.fields(options))
-        raise ValueError(f"options must be among {known}; got {' '.join(unknown)}.")
+    options = read([experiment.stem, *tokens])
     overrides = {name: getattr(options, name) for name in allowed}
     return options, {name: value for name, value in overrides.items() if value != UNCHANGED}
+
+
+def grouped(tokens: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each option with its values; values before all options are those of the option ''."""
+    starts = [i for i, token in enumerate(tokens) if token.startswith("--")]
+    first = min(starts, default=len(tokens))
+    if first:
+        yield "", list(tokens[:first])
+    for start, stop in itertools.pairwise([*starts, len(tokens)]):
+        option, *values = [*tokens[start].split("=", 1), *tokens[start + 1 : stop]]
+        yield option, values
+
+
+def _unknown(option: str, values: Sequence[str], kinds: Mapping[str, Any]) -> str:
+    known = [f"--{name.replace('_', '-')}" for name in kinds]
+    near = difflib.get_close_matches(option, known, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    came = " ".join([option, *values] if option else values)
+    return f"options must be among {', '.join(known)}; got {came}.{meant}"
 
 
 def _spelled_out(tokens: Sequence[str]) -> Iterator[str]:

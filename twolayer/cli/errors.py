@@ -1,0 +1,35 @@
+"""Tell wrong input, and files that cannot be written, in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+from twolayer.host import atomic_io
+
+# Exit statuses: something did not hold or could not be finished; wrong use.
+FAILED, WRONG_USE = 1, 2
+
+
+@contextlib.contextmanager
+def wrong_input() -> Iterator[None]:
+    """Tell an error that the user can mend in one line, with status 2.
+
+    What a computation raises is not for here: that is an error of the program.
+    """
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(WRONG_USE)
+
+
+@contextlib.contextmanager
+def whole_files(so_far: Callable[[], str]) -> Iterator[None]:
+    """Tell a disk that takes no more in one line, with status 1, and how far the command came."""
+    try:
+        yield
+    except atomic_io.NotWritten as error:
+        print(f"stopped: {error} {so_far()}", file=sys.stderr)
+        sys.exit(FAILED)

@@ -1,0 +1,55 @@
+"""Read the words of a command by tyro, and tell what is wrong with them in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+# Flags without a --no-form, and no prefixes that only tell how the code is divided.
+_CONFIG = (
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.OmitSubcommandPrefixes,
+    tyro.conf.OmitArgPrefixes,
+)
+
+
+def read(kind: Any, tokens: Sequence[str], prog: str, description: str | None = None) -> Any:
+    """An instance of a dataclass, or of one of a union of them, from the words of a command.
+
+    Raises:
+      ValueError: for words that do not fit, in one line; the parser's own message fills a panel.
+      SystemExit: with status 0, after the help has been shown.
+    """
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return tyro.cli(kind, args=tokens, prog=prog, description=description, config=_CONFIG)
+    except SystemExit as end:
+        if not end.code:
+            raise
+    raise ValueError(_one_line(told.getvalue(), prog)) from None
+
+
+def _one_line(panel: str, prog: str) -> str:
+    """What a panel says: its first part, and which option may have been meant."""
+    lines = [line.strip("│╭╰╮╯ ") for line in panel.splitlines()]
+    parts: list[list[str]] = [[]]
+    for line in lines[1:]:
+        if re.fullmatch(r"─*", line):
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    said = " ".join(parts[0]).rstrip(".")
+    meant = [
+        option
+        for part in parts
+        if part and part[0].startswith("Perhaps you meant")
+        for option in re.findall(r"^--[\w-]+", "\n".join(part), re.MULTILINE)
+    ]
+    hint = f"; did you mean {' or '.join(meant[:2])}?" if meant else "."
+    return f"{said}{hint} See {prog} --help."

@@ -1,0 +1,303 @@
+"""``run``, ``plan``, ``submit`` and ``status``: compute the cells of studies."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from twolayer.cli import errors, tables
+from twolayer.cli.options import FOLDER, Options, Studies, StudyName, grouped, parse
+from twolayer.host import atomic_io, console, signals
+from twolayer.sims import check_system
+from twolayer.sims.engine import registry
+
+if TYPE_CHECKING:
+    from twolayer.sims.engine.cluster import Member
+    from twolayer.sims.engine.sweep import Plan
+
+# So many missing cells are named where others are there: files have been deleted or damaged.
+_FEW = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run(Options):
+    """Compute the missing cells of a study; what is done is kept, and a stopped run resumes.
+
+    Fields of the study's configs are options too: twolayer run STUDY --help lists them.
+    """
+
+    command: ClassVar[str] = "run"
+    study: StudyName
+    """A study such as perturbation.wide, or all."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forecast(Options):
+    """Tell memory, flops and time of the missing cells of a study, before anything runs.
+
+    With the options of run. The machine's speed is measured; nothing of the cells is computed, and
+    nothing is written.
+    """
+
+    command: ClassVar[str] = "plan"
+    study: StudyName
+    """A study such as perturbation.wide."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submit(Options):
+    """Compute the missing cells of a study by jobs of a cluster, which divide them.
+
+    With the options of run. Submitting again, also while jobs run, computes nothing twice and makes
+    up for jobs that were ended. What is peculiar to a SLURM cluster goes into sbatch's own
+    variables, such as SBATCH_PARTITION and SBATCH_ACCOUNT.
+    """
+
+    command: ClassVar[str] = "submit"
+    study: StudyName
+    """A study such as perturbation.wide."""
+    cluster: Literal["slurm", "local"]
+    """Where jobs run; local is this machine."""
+    jobs: int = 4
+    """Most jobs, at least 1."""
+    minutes: int = 60
+    """Minutes of each job."""
+    cpus: int = 1
+    """Cores of each job."""
+    gpus: int = 0
+    """GPUs of each job."""
+    logs: Path = Path("jobs")
+    """Folder of what the jobs write."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Status:
+    """Tell how many cells of studies are done, for each scale, and what else is stored."""
+
+    studies: Studies = ()
+    """Studies such as perturbation.wide; all by default."""
+    results: Path = FOLDER
+    """Root folder of the results."""
+
+    def __call__(self) -> int:
+        """Tell it in a table, and further cells line by line."""
+        with errors.wrong_input():
+            check_system()
+            from twolayer.host import jax_setup
+            from twolayer.sims.engine.status import status
+
+            jax_setup.warn_in_lines()
+            names = self.studies or tuple(registry.STEMS)
+            found = {name: status(name, self.results) for name in names}
+        rows = [
+            (name, scale, done, total)
+            for name, each in found.items()
+            for scale, (done, total) in each.counts.items()
+        ]
+        tables.show(("study", "scale", "done", "total"), rows, right=("done", "total"))
+        for each in found.values():
+            for note in each.notes:
+                print(note)
+        return 0
+
+
+def about_study(kind: type[Options], tokens: Sequence[str]) -> int:
+    """Do what ``run``, ``plan`` or ``submit`` is asked for, of the study that is named first."""
+    study, *rest = tokens
+    with errors.wrong_input():
+        check_system()
+    if kind is Run:
+        _run(list(registry.STEMS) if study == "all" else [study], rest)
+    elif kind is Forecast:
+        _forecast(study, rest)
+    else:
+        _submit(study, rest)
+    return 0
+
+
+def _run(stems: Sequence[str], tokens: Sequence[str]) -> None:
+    """Compute what is missing of some stems, once it is known of all of them that it can be."""
+    plans: list[Plan] = []
+
+    def so_far() -> str:
+        done = sum(plan.done for plan in plans)
+        known = f"{done} of {sum(plan.total for plan in plans)}" if plans else "no"
+        return f"{known} cells done; the same command resumes"
+
+    with signals.stopping(so_far), errors.whole_files(so_far):
+        with errors.wrong_input():
+            from twolayer.sims.forecast import memory_check
+
+            asked = [_options(Run, stem, tokens) for stem in stems]
+            options = asked[0][0]
+            part = _part(options)
+            member = _join(options)
+            planned = [_plan(stem, *each) for stem, each in zip(stems, asked, strict=True)]
+            for plan in planned:
+                memory_check.check_memory(plan)
+        plans += planned
+        for stem, plan in zip(stems, plans, strict=True):
+            if not member:
+                _tell(plan)
+            if member:
+                processes = member.size if member.local else 1
+                plan.execute(part=(member.rank, member.size), processes=processes)
+            elif options.processes:
+                _supervise(plan, _command(stem, tokens), options.processes)
+            elif part:
+                plan.execute(part=part, wait=False)
+            else:
+                plan.execute()
+            if not member or member.rank == 0:
+                print(plan.report())
+
+
+def _forecast(stem: str, tokens: Sequence[str]) -> None:
+    """Print what a run would need; computes nothing of it."""
+    with errors.wrong_input():
+        options, overrides = _options(Forecast, stem, tokens)
+        if options.processes is not None or options.part is not None:
+            raise ValueError("processes and part are for run: a plan is of this process alone.")
+        plan = _plan(stem, options, overrides, write=False)
+    from twolayer.sims.forecast import requirements
+
+    print(requirements.forecast(plan).report())
+    for line in plan.stale():
+        print(line)
+
+
+def _submit(stem: str, tokens: Sequence[str]) -> None:
+    """Submit jobs for the missing cells that no other run is computing."""
+    from twolayer.theory import validation
+
+    with errors.wrong_input():
+        given, overrides = _options(Submit, stem, tokens)
+        if given.processes is not None or given.part is not None:
+            raise ValueError("processes and part are for run: jobs have parts of their own.")
+        validation.integer("jobs", given.jobs)
+        plan = _plan(stem, given, overrides)
+        free = plan.free()
+        count = min(given.jobs, free)
+        ids = []
+        if count:
+            from twolayer.sims.engine import submit as jobs
+
+            atomic_io.prepare("logs folder", given.logs)
+            command = _command(stem, _of_run(tokens))
+            ids = jobs.submit(
+                [[*command, "--part", f"{i + 1}/{count}"] for i in range(count)],
+                given.cluster,
+                name=stem,
+                logs=given.logs / stem,
+                minutes=given.minutes,
+                cpus=given.cpus,
+                gpus=given.gpus,
+            )
+    for line in plan.left_out:
+        print(line)
+    print(f"{plan.done} of {plan.total} cells done, {plan.missing - free} being computed")
+    if ids:
+        print(f"submitted {free} cells in jobs {', '.join(ids)}; logs in {given.logs / stem}")
+    else:
+        print("nothing to submit")
+
+
+def _options(kind: type[Any], stem: str, tokens: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    return parse(registry.get(stem), tokens, kind, f"twolayer {kind.command} {stem}")
+
+
+def _of_run(tokens: Sequence[str]) -> list[str]:
+    """The words of ``submit`` that are options of the runs in its jobs as well."""
+    own = {field.name for field in dataclasses.fields(Submit)} - {
+        field.name for field in dataclasses.fields(Run)
+    }
+    return [
+        word
+        for option, values in grouped(tokens)
+        if option.removeprefix("--") not in own
+        for word in ([option] if option else []) + values
+    ]
+
+
+def _tell(plan: Plan) -> None:
+    """What is to be computed though other cells are there."""
+    for line in plan.stale():
+        print(line)
+    if plan.done and plan.missing <= _FEW and not plan.stale():
+        for cell in plan.lacking():
+            print(f"missing: {cell}")
+
+
+def _command(stem: str, tokens: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "twolayer", "run", stem, *tokens]
+
+
+def _part(options: Options) -> tuple[int, int] | None:
+    """The part that was asked for, counted from 0, and of how many."""
+    if options.part is None:
+        return None
+    if options.processes is not None:
+        raise ValueError("part must be left out where processes is given, which have parts.")
+    index, _, count = options.part.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise ValueError(f"part must be I/K with 1 <= I <= K, such as 2/8; got {options.part}.")
+    return int(index) - 1, int(count)
+
+
+def _join(options: Options) -> Member | None:
+    """This process in its cluster, if it is of one."""
+    if options.processes is None:
+        return None
+    import jax
+
+    from twolayer.sims.engine import cluster
+
+    member = cluster.started() or cluster.detected(options.processes)
+    if member is None:
+        # Who supervises must not take the memory of the accelerators that the others compute on.
+        jax.config.update("jax_platforms", "cpu")
+    return member
+
+
+def _plan(stem: str, options: Options, overrides: dict[str, Any], write: bool = True) -> Plan:
+    from twolayer.host import jax_setup
+    from twolayer.sims.engine import plan as runner
+
+    jax_setup.configure()
+    jax_setup.warn_in_lines()
+    return runner.plan(
+        stem,
+        options.scale,
+        options.results,
+        seeds=options.seeds,
+        overrides=overrides,
+        only=options.only,
+        data=options.data,
+        keep_stale=options.keep_stale,
+        write=write,
+    )
+
+
+def _supervise(plan: Plan, command: Sequence[str], size: int) -> None:
+    """Have the cells computed by processes of this machine; ends the command if one fails."""
+    from tqdm import tqdm
+
+    from twolayer.sims.engine import cluster
+
+    show = console.on_terminal()
+    try:
+        with tqdm(total=plan.total, initial=plan.done, unit="cell", disable=not show) as bar:
+            for _ in cluster.supervise(command, size):
+                bar.update(plan.look(ours=True))
+            bar.update(plan.look(ours=True))
+    except cluster.MemberEnded as error:
+        plan.look(ours=True)
+        print(
+            f"{error.output}stopped: {error}; {plan.done} of {plan.total} cells done; "
+            "the same command resumes",
+            file=sys.stderr,
+        )
+        sys.exit(1)

@@ -1,0 +1,40 @@
+"""Print tables, and write the same as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from twolayer.host import atomic_io
+
+# Where no terminal sets a width, no line is broken: programs read lines.
+_UNBROKEN = 10_000
+
+
+def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
+    """Print a table; the columns named in ``right`` are aligned there, as numbers are."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left")
+    for row in rows:
+        table.add_row(*(Text(str(entry)) for entry in row))
+    width = None if sys.stdout.isatty() else _UNBROKEN
+    Console(width=width, file=sys.stdout).print(table)
+
+
+def target(path: Path | None) -> Path | None:
+    """See, before anything is computed, that the file of ``--json`` can be written."""
+    return None if path is None else atomic_io.target("--json", path)
+
+
+def write(path: Path | None, content: Any) -> None:
+    """Write what ``--json`` asks for."""
+    if path is not None:
+        atomic_io.write(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,44 @@
+"""Identify the code of this package: by its text and by its commit."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
+
+
+def source_digest(*floors: str) -> str:
+    """Identify the Python code of floors, such as ``"theory"``, and of what lies below all.
+
+    What a command has measured is stale where this has changed since.
+    """
+    digest = hashlib.sha256()
+    for folder in ("host", *floors):
+        for path in sorted((PACKAGE / folder).rglob("*.py")):
+            digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def commit() -> str | None:
+    """The commit of the checkout that this package is in, marked if changed; or None."""
+    root = PACKAGE.resolve().parent
+    try:
+        run = ["git", "-C", str(root)]
+        top = subprocess.run(
+            [*run, "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
+        )
+        # An installed copy may lie below somebody else's repository.
+        if Path(top.stdout.strip()).resolve() != root:
+            return None
+        described = subprocess.run(
+            [*run, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()

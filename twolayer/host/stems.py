@@ -1,0 +1,78 @@
+"""Find studies by their folders, here and where ``TWOLAYER_PATH`` says; nothing is listed by hand.
+
+A floor (``theory``, ``sims`` or ``figures``) holds wings, a wing holds studies:
+``theory/perturbation/wide``. A folder of a user's own, named in the environment variable
+``TWOLAYER_PATH`` (several are separated by ``:``), may hold the same floors; its studies are found
+and imported as if they stood here: ``twolayer.theory.mine.first``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+PATH_VARIABLE = "TWOLAYER_PATH"
+
+
+def extended(paths: Iterable[str], package: str) -> list[str]:
+    """The ``__path__`` of a floor or wing, with the folders of users that belong to it.
+
+    Args:
+      paths: its own.
+      package: its full name, such as ``twolayer.theory``.
+
+    Raises:
+      ValueError: if ``TWOLAYER_PATH`` names what is no folder.
+    """
+    below = Path(*package.split(".")[1:])
+    own = list(paths)
+    return own + [str(root / below) for root in _roots() if (root / below).is_dir()]
+
+
+def find(paths: Iterable[str], marker: str) -> dict[str, str]:
+    """The studies of a floor: ``{"wing.study": "wing.study.marker"}``, in alphabetical order.
+
+    Args:
+      paths: the ``__path__`` of the floor.
+      marker: the module or package that makes a folder a study, such as ``experiment``.
+
+    Raises:
+      ValueError: for a folder beside studies that lacks the marker, or two of one name.
+    """
+    found: dict[str, str] = {}
+    for floor in map(Path, paths):
+        for wing in _packages(floor):
+            studies = list(_packages(wing))
+            if not any(_has(study, marker) for study in studies):
+                continue
+            for study in studies:
+                name = f"{wing.name}.{study.name}"
+                if not _has(study, marker):
+                    raise ValueError(
+                        f"{study} must hold {marker}.py or {marker}/, as the other studies of "
+                        f"{wing.name} do."
+                    )
+                if name in found:
+                    raise ValueError(f"{study} must have a name of its own; {name} is there twice.")
+                found[name] = f"{name}.{marker}"
+    return dict(sorted(found.items()))
+
+
+def _roots() -> Iterator[Path]:
+    for entry in os.environ.get(PATH_VARIABLE, "").split(os.pathsep):
+        if entry:
+            root = Path(entry)
+            if not root.is_dir():
+                raise ValueError(f"{PATH_VARIABLE} must name folders; got {entry}.")
+            yield root.resolve()
+
+
+def _packages(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if (path / "__init__.py").is_file():
+            yield path
+
+
+def _has(study: Path, marker: str) -> bool:
+    return (study / f"{marker}.py").is_file() or (study / marker / "__init__.py").is_file()

@@ -10,13 +10,13 @@ INSTALL = $(BIN)/pip install -q --no-compile -c constraints.txt -e
 BYTECODE = $(BIN)/python -m compileall -q -j 0 $(VENV)/lib
 # Tests of one file share what they compile and simulate.
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile
-THEORY := $(shell find theory -name '*.py')
+THEORY := $(shell find theory twolayer/host -name '*.py')
 SIMS := $(shell find sims -name '*.py')
 # What takes minutes and is about code alone is left out of a smoke run.
 VERDICTS := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/theorems.json)
 MEASURED := $(if $(filter smoke,$(SCALE)),,$(RESULTS)/attacks.json $(RESULTS)/bench.json)
 
-.PHONY: reproduce paper test test-all fuzz mutants torture audit browser lint typecheck bench verify falsify clean
+.PHONY: reproduce paper test test-all baseline fuzz mutants torture audit browser lint typecheck bench verify falsify clean
 
 reproduce: $(VENV)/.runtime
 	$(BIN)/twolayer run all --scale $(SCALE) --results $(RESULTS)
@@ -56,6 +56,10 @@ test-all: $(VENV)/.test
 browser: $(VENV)/.test
 	$(INSTALL) '.[test,browser]'
 	$(BIN)/python -m pytest -q tests/figures/test_report.py
+
+# Records of what verification finds of every theorem; some minutes.
+baseline: $(VENV)/.test
+	$(BIN)/python -m tests.theory.baseline
 
 # Every public function in every way: valid and invalid arguments, and values that must agree; minutes.
 fuzz: $(VENV)/.test

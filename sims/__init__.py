@@ -1,5 +1,9 @@
 """Simulations: pure functions of a key and a config, and their results on disk."""
 
+from twolayer.host import stems
+
+__path__ = stems.extended(__path__, __name__)
+
 
 class UnsupportedSystem(ImportError):
     """This system lacks what storing results needs; the message says what."""

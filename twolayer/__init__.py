@@ -5,17 +5,16 @@ Names are imported when they are first used, so that ``import twolayer`` takes m
 
 from pathlib import Path
 
+import lazy_loader
+
 __version__ = "0.1.0"
 
+for _floor in ("theory", "sims", "figures"):
+    if not (Path(__file__).parent / _floor).is_dir():
+        # An archive, or a system without links, has a text file in its place.
+        raise ImportError(
+            f"twolayer/{_floor} must be a link to the folder {_floor}; this checkout lacks it: "
+            "install the wheel instead, which holds plain folders: pip install twolayer."
+        )
 
-def _check_links() -> None:
-    """Where links were checked out as text files, name the way that works."""
-    for floor in ("theory", "sims", "figures"):
-        if not (Path(__file__).parent / floor).is_dir():
-            raise ImportError(
-                f"twolayer/{floor} must be a link to the folder {floor}; this checkout lacks it: "
-                "install the wheel instead, which holds plain folders: pip install twolayer."
-            )
-
-
-_check_links()
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,15 +10,12 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from twolayer import figures
+from twolayer.host import stems
+
 STEMS = {
-    "perturbation.wide": "twolayer.figures.perturbation.wide.captions",
-    "perturbation.orthogonal": "twolayer.figures.perturbation.orthogonal.captions",
-    "mixup.features": "twolayer.figures.mixup.features.captions",
-    "mixup.collapse": "twolayer.figures.mixup.collapse.captions",
-    "mixup.calibration": "twolayer.figures.mixup.calibration.captions",
-    "shortcut.availability": "twolayer.figures.shortcut.availability.captions",
-    "shortcut.cues": "twolayer.figures.shortcut.cues.captions",
-    "shortcut.gradients": "twolayer.figures.shortcut.gradients.captions",
+    name: f"{figures.__name__}.{module}"
+    for name, module in stems.find(figures.__path__, "captions").items()
 }
 
 

@@ -1,1 +1,5 @@
 """Learning from adversarial perturbations."""
+
+from twolayer.host import stems
+
+__path__ = stems.extended(__path__, __name__)

@@ -1,28 +1,47 @@
-"""The stems by name, imported only when asked for, as importing JAX takes a second."""
+"""The studies by name, imported only when asked for, as importing JAX takes a second."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
+
+from twolayer import sims
+from twolayer.host import stems
 
 if TYPE_CHECKING:
     from twolayer.sims.engine.experiment import Experiment
 
 # Each module defines EXPERIMENT.
 STEMS = {
-    "perturbation.wide": "twolayer.sims.perturbation.wide.experiment",
-    "perturbation.orthogonal": "twolayer.sims.perturbation.orthogonal.experiment",
-    "mixup.features": "twolayer.sims.mixup.features.experiment",
-    "mixup.collapse": "twolayer.sims.mixup.collapse.experiment",
-    "mixup.calibration": "twolayer.sims.mixup.calibration.experiment",
-    "shortcut.availability": "twolayer.sims.shortcut.availability.experiment",
-    "shortcut.cues": "twolayer.sims.shortcut.cues.experiment",
-    "shortcut.gradients": "twolayer.sims.shortcut.gradients.experiment",
+    name: f"{sims.__name__}.{module}"
+    for name, module in stems.find(sims.__path__, "experiment").items()
 }
+
+
+class _Studies(Mapping[str, "Experiment"]):
+    """The experiments by name, each imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> Experiment:
+        if name not in STEMS:
+            raise KeyError(name)
+        return get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(STEMS)
+
+    def __len__(self) -> int:
+        return len(STEMS)
+
+
+studies = _Studies()
 
 
 def get(stem: str) -> Experiment:
     """The experiment of a stem; ValueError names the stems that there are."""
     if stem not in STEMS:
         raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}.")
-    return importlib.import_module(STEMS[stem]).EXPERIMENT
+    experiment: Experiment = importlib.import_module(STEMS[stem]).EXPERIMENT
+    if experiment.stem != stem and STEMS[stem].startswith(f"{sims.__name__}."):
+        raise ValueError(f"stem of {STEMS[stem]} must be {stem}; got {experiment.stem}.")
+    return experiment

@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.benchmarks import (
-    availability,
-    availability_grid,
-    calibration,
-    collapse,
-    features,
-    flows,
-    gate_kernels,
-    maps,
-    mesh,
-    orthogonal,
-    seeds,
-    training,
-)
+import tests.benchmarks
 from tests.benchmarks.measure import Row, machine
 from twolayer.host import atomic_io, checkout, jax_setup
 
-BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
-    "maps": maps.run,
-    "training": training.wide_data,
-    "square": training.square_data,
-    "automatic": training.automatic,
-    "kernels": gate_kernels.run,
-    "seeds": seeds.run,
-    "flows": flows.run,
-    "limit": orthogonal.limit,
-    "cell": orthogonal.cell,
-    "lengths": orthogonal.lengths,
-    "pairs": features.reduced,
-    "weights": features.grid,
-    "temperature": calibration.temperature,
-    "prediction": calibration.prediction,
-    "optima": collapse.run,
-    "networks": availability_grid.run,
-    "population": availability.population,
-    "devices": mesh.run,
-}
+
+def found() -> dict[str, Callable[[], list[Row]]]:
+    """The benchmarks of all modules of this package by name."""
+    every: dict[str, Callable[[], list[Row]]] = {}
+    for module in pkgutil.iter_modules(tests.benchmarks.__path__, "tests.benchmarks."):
+        if not module.name.endswith("__main__"):
+            every |= getattr(importlib.import_module(module.name), "BENCHMARKS", {})
+    return every
 
 
 def main(
@@ -52,7 +29,7 @@ def main(
     benchmarks: dict[str, Callable[[], list[Row]]] | None = None,
 ) -> int:
     """Run the benchmarks; 1 if a requirement is missed, else 0."""
-    benchmarks = BENCHMARKS if benchmarks is None else benchmarks
+    benchmarks = found() if benchmarks is None else benchmarks
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
         description="Speed against the usual way, measured side by side; some minutes.",

@@ -73,3 +73,6 @@ def integrated(
         max_steps=100_000,
     )
     return solution.ys @ (odd(probes, points) * weights[None, :]).T
+
+
+BENCHMARKS = {"population": population}

@@ -100,3 +100,6 @@ def _one_point(study: Study, config: NetworkConfig, seeds: int) -> dict[str, Arr
     keys = jnp.stack([jax.random.key(seed) for seed in range(seeds)])
     program = jax.jit(lambda keys: map_seeds(lambda key: study.simulate(key, config, {}), keys))
     return program(keys)
+
+
+BENCHMARKS = {"networks": run}

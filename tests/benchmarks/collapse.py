@@ -97,3 +97,6 @@ def newton_features(targets: Array, *, w: Array, decay: float) -> Array:
         return jax.lax.while_loop(unfinished, improve, (jnp.asarray(0), start, start + 1))[1]
 
     return jax.vmap(solve)(targets)
+
+
+BENCHMARKS = {"optima": run}

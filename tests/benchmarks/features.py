@@ -197,3 +197,6 @@ def _python_loop(key: Array, config: WeightConfig, steps: int) -> float:
         at = step(at)
     jax.block_until_ready(at)
     return (time.perf_counter() - begin) / steps
+
+
+BENCHMARKS = {"pairs": reduced, "weights": grid}

@@ -67,3 +67,6 @@ def solve(kernel: Array, y: Array, f0: Array, times: Array) -> Array:
         max_steps=100_000,
     )
     return solution.ys
+
+
+BENCHMARKS = {"flows": run}

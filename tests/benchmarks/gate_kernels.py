@@ -41,3 +41,6 @@ def run(*, n: int = 2000, d: int = 1000, gate_samples: int = 1000, repeats: int 
             checks=(Check("error", error, at_most=1e-6), Check("error of the estimate", noise)),
         ),
     ]
+
+
+BENCHMARKS = {"kernels": run}

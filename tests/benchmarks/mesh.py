@@ -74,5 +74,8 @@ def _measure(count: int, n: int, d: int, repeats: int, file: str) -> None:
     np.savez(file, seconds=seconds, gram=np.asarray(gram)[:n], ridge=np.asarray(ridge))
 
 
+BENCHMARKS = {"devices": run}
+
+
 if __name__ == "__main__":
     _measure(*map(int, sys.argv[1:5]), sys.argv[5])

@@ -306,3 +306,6 @@ def count_steps(start: Array, x: Array, y: Array, exact: Array, gamma: float, et
         moved, angle = advance(moved)
         steps += chunk
     return steps
+
+
+BENCHMARKS = {"limit": limit, "cell": cell, "lengths": lengths}

@@ -52,3 +52,6 @@ def run(
             hardware="" if on_cpu else "on accelerators seeds are one batch",
         )
     ]
+
+
+BENCHMARKS = {"seeds": run}

@@ -198,3 +198,6 @@ def _short_speed(size: int) -> float:
     product = jax.jit(lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.float32))
     (exact, rounded), _ = side_by_side([lambda: product(a, a), lambda: product(short, short)], 5)
     return exact / rounded
+
+
+BENCHMARKS = {"training": wide_data, "square": square_data, "automatic": automatic}

@@ -122,7 +122,18 @@ def test_figures_are_drawn_again_only_when_something_is_missing(smoke, tmp_path,
 
 
 def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
-    main(["draw", "perturbation.wide", "--scale", "smoke", "--results", str(smoke), "--out", str(tmp_path)])
+    main(
+        [
+            "draw",
+            "perturbation.wide",
+            "--scale",
+            "smoke",
+            "--results",
+            str(smoke),
+            "--out",
+            str(tmp_path),
+        ]
+    )
     assert "perturbation.wide/line" in capsys.readouterr().out
     assert not (tmp_path / "report.html").exists()
 

@@ -10,11 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from twolayer.cli import theorem_command
 from twolayer.cli.main import main
 from twolayer.host import atomic_io
-from twolayer.cli import theorem_command
-from twolayer.theory.perturbation.wide.theorems import intervals as wide_balls
-from twolayer.theory.verification import certify, inequality, intervals, registry
+from twolayer.theory.verification import inequality, intervals, registry
 from twolayer.theory.verification.intervals import Inequality, Statement
 
 CHEAP = "wide.flip_mass"
@@ -176,14 +175,18 @@ def test_certified_verdicts_are_counted(verified, capsys, tmp_path):
 def test_certified_form_that_is_refuted_is_exit_code_1(verified, capsys, monkeypatch):
     pytest.importorskip("flint")
 
+    true = registry.THEOREMS[CHEAP]
+
     def reverse(at):
-        (bound,) = wide_balls.CERTIFIED[CHEAP](at).conclusions
+        (bound,) = true.interval_form(at).conclusions
         return Statement([Inequality(bound.rhs, bound.lhs)])
 
-    monkeypatch.setattr(certify, "CERTIFIED", {CHEAP: reverse})
+    false = dataclasses.replace(true, interval_form=reverse)
+    monkeypatch.setitem(registry.THEOREMS, CHEAP, false)
     assert main(["verify", CHEAP, "--instances", "4", "--certified"]) == 1
     assert "certified: 0 PROVED, 4 REFUTED" in capsys.readouterr().out
-    monkeypatch.setattr(certify, "CERTIFIED", {})
+    formless = dataclasses.replace(true, interval_form=None)
+    monkeypatch.setitem(registry.THEOREMS, CHEAP, formless)
     assert main(["verify", CHEAP, "--instances", "4", "--certified"]) == 0
     assert "certified: no certified form" in capsys.readouterr().out
 

@@ -1,1 +1,5 @@
 """Closed-form kernels of wide networks, and the laws that they are made of."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

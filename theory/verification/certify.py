@@ -9,25 +9,16 @@ python-flint.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 from jax import Array
 
 from twolayer.host import jax_setup
 from twolayer.theory import validation
-from twolayer.theory.perturbation.orthogonal.theorems import intervals as orthogonal_balls
-from twolayer.theory.perturbation.wide.theorems import intervals as wide_balls
 from twolayer.theory.verification import intervals
 from twolayer.theory.verification.evaluation import draw_knobs, one_key, sample_many
-from twolayer.theory.verification.intervals import Decision, Statement
+from twolayer.theory.verification.intervals import Decision
 from twolayer.theory.verification.theorem import Theorem
-
-# What a theorem says of one instance, by the theorem's name.
-CERTIFIED: Mapping[str, Callable[[Any], Statement]] = (
-    wide_balls.CERTIFIED | orthogonal_balls.CERTIFIED
-)
 
 
 @jax_setup.numerics()
@@ -56,7 +47,7 @@ def certify(
     num_instances = validation.integer("num_instances", num_instances)
     block = validation.integer("block", block)
     key = one_key(key)
-    statement = CERTIFIED.get(theorem.name)
+    statement = theorem.interval_form
     if statement is None:
         return None
     number = -(-num_instances // len(theorem.sizes))

@@ -1,94 +1,71 @@
-"""Every theorem of every wing, by name."""
+"""Every theorem by name, found in the folders ``theorems`` of all studies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+import pkgutil
+import types
+from collections.abc import Iterator, Mapping, Sequence
 
-from twolayer.theory.mixup.calibration.theorems import mixup_posterior, temperature
-from twolayer.theory.mixup.collapse.theorems import free_classifier, optimal_features
-from twolayer.theory.mixup.features.theorems import dynamics, error, learning
-from twolayer.theory.perturbation.orthogonal.theorems import (
-    agreement,
-    conditions,
-    exact,
-    flipped,
-    guaranteed_agreement,
-    limit,
-    noise,
-)
-from twolayer.theory.perturbation.wide.theorems import agreement as wide_agreement
-from twolayer.theory.perturbation.wide.theorems import direction, threshold, training
-from twolayer.theory.shortcut.availability.theorems import (
-    four_points,
-    kernels,
-    least_squares,
-    linear,
-    spectra,
-)
-from twolayer.theory.shortcut.cues.theorems import accuracy
-from twolayer.theory.shortcut.gradients.theorems import max_margin, robust, uniqueness
+from twolayer import theory
+from twolayer.host import stems
 from twolayer.theory.verification.theorem import Theorem
 
-THEOREMS: dict[str, Theorem] = {
-    theorem.name: theorem
-    for module in (
-        training,
-        direction,
-        wide_agreement,
-        threshold,
-        limit,
-        conditions,
-        agreement,
-        guaranteed_agreement,
-        exact,
-        flipped,
-        noise,
-        dynamics,
-        learning,
-        error,
-        optimal_features,
-        free_classifier,
-        temperature,
-        mixup_posterior,
-        linear,
-        least_squares,
-        kernels,
-        four_points,
-        spectra,
-        accuracy,
-        max_margin,
-        uniqueness,
-        robust,
-    )
-    for theorem in module.THEOREMS
-}
-# Wing of each stem, so that a whole wing can be asked for by its name.
-WINGS = {
-    "perturbation": ("wide", "orthogonal"),
-    "mixup": ("features", "collapse", "calibration"),
-    "shortcut": ("availability", "cues", "gradients"),
-}
+# Studies by full name (``perturbation.wide``), and the packages that hold their theorems.
+STUDIES = stems.find(theory.__path__, "theorems")
+
+
+def _stated() -> Iterator[tuple[str, Theorem]]:
+    for study, place in STUDIES.items():
+        package = importlib.import_module(f"{theory.__name__}.{place}")
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for theorem in getattr(importlib.import_module(module.name), "THEOREMS", ()):
+                if theorem.name.split(".")[0] != study.split(".")[1]:
+                    raise ValueError(
+                        f"name of a theorem in {module.name} must begin with "
+                        f"{study.split('.')[1]}.; got {theorem.name}."
+                    )
+                yield theorem.name, theorem
+
+
+def _by_name() -> dict[str, Theorem]:
+    found: dict[str, Theorem] = {}
+    for name, theorem in _stated():
+        if name in found:
+            raise ValueError(f"names of theorems must differ; {name} is there twice.")
+        found[name] = theorem
+    return found
+
+
+THEOREMS = _by_name()
+# What users see of them.
+theorems: Mapping[str, Theorem] = types.MappingProxyType(THEOREMS)
 
 
 def select(names: Sequence[str]) -> list[Theorem]:
-    """Theorems by full name (``wide.width``), stem (``wide``) or wing; all when names are empty.
+    """Theorems by full name (``wide.width``), study (``wide``) or wing; all when names are empty.
 
     Raises:
       ValueError: for a name that fits nothing.
     """
     if not names:
         return list(THEOREMS.values())
+    wings: dict[str, list[str]] = {}
+    for study in STUDIES:
+        wing, _, short = study.partition(".")
+        wings.setdefault(wing, []).append(short)
     chosen: dict[str, Theorem] = {}
     for name in names:
         wing, _, rest = name.partition(".")
-        stems = WINGS.get(name, (rest if wing in WINGS else name,))
+        studies = wings.get(name, [rest if wing in wings else name])
         found = {
             key: theorem
             for key, theorem in THEOREMS.items()
-            if key in stems or key.split(".")[0] in stems
+            if key in studies or key.split(".")[0] in studies
         }
         if not found:
-            allowed = [*WINGS, *dict.fromkeys(key.split(".")[0] for key in THEOREMS), *THEOREMS]
+            shorts = [short for each in wings.values() for short in each]
+            allowed = [*wings, *shorts, *THEOREMS]
             raise ValueError(f"NAME must be one of {', '.join(allowed)}; got {name!r}.")
         chosen |= found
     return list(chosen.values())

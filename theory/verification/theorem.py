@@ -64,6 +64,8 @@ class Theorem:
       hypotheses: instance -> named bounds; an element counts where all of them hold.
       failure_rate: delta of a statement that holds with probability 1 - delta over the instance.
       controls: name -> :class:`Control`; each must be caught.
+      interval_form: instance -> ``intervals.Statement``, the closed-form inequalities that the
+        statement comes down to, in interval arithmetic; None where there is no such form.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Theorem:
     controls: Mapping[str, Control] = dataclasses.field(default_factory=dict)
     complete: Callable[[Any], Instance] = _as_drawn
     free: tuple[str, ...] = ()
+    interval_form: Callable[[Instance], Any] | None = None
 
     def __post_init__(self) -> None:
         """Reject a record that could not be judged."""

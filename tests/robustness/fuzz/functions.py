@@ -17,17 +17,27 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tests import per_study
+from tests.robustness.fuzz import domains
 from tests.robustness.fuzz.domains import (
     BITS,
     EXCLUDED,
     FREE,
     OPTIONAL,
-    TABLE,
     Kind,
     numbers,
     one_of,
 )
 from twolayer import sims, theory
+
+
+@functools.cache
+def table() -> dict[str, Kind]:
+    """What parameters take: the entries that all share, and those of each study."""
+    found = dict(domains.TABLE)
+    for _, module in per_study.modules("fuzz_domains"):
+        found |= module.DOMAINS
+    return found
 
 
 @functools.cache
@@ -84,15 +94,15 @@ def parameters(name: str) -> list[Parameter]:
         annotation = str(parameter.annotation)
         shaped = specs(annotation)
         entries = (f"{name}:{parameter.name}", f"{module}:{parameter.name}")
-        kind = next((TABLE[entry] for entry in entries if entry in TABLE), None)
+        kind = next((table()[entry] for entry in entries if entry in table()), None)
         if kind is None and parameter.default is None:
-            kind = TABLE[parameter.name] if parameter.name in OPTIONAL else None
+            kind = table()[parameter.name] if parameter.name in OPTIONAL else None
             if kind is None:
                 continue
         scalar = annotation in _SCALARS or (shaped and "float |" in annotation)
         dtype, dims = shaped[0] if shaped and not scalar else ("Float", [])
-        if kind is None and not dims and TABLE.get(parameter.name, FREE).sort == "array":
-            kind = TABLE.get(parameter.name)
+        if kind is None and not dims and table().get(parameter.name, FREE).sort == "array":
+            kind = table().get(parameter.name)
         if kind is not None and kind.dims:
             dims = kind.dims.split()
         kind = kind or _by_annotation(parameter.name, annotation, dtype, dims, scalar)
@@ -109,7 +119,7 @@ _SCALARS = ("float", "Scalar", "Slope", "orthogonal.Slope", "ArrayLike", "Activa
 def _by_annotation(
     name: str, annotation: str, dtype: str, dims: list[str], scalar: bool
 ) -> Kind | None:
-    kind = TABLE.get(name)
+    kind = table().get(name)
     if annotation == "bool":
         return one_of(True, False)
     if annotation == "int":

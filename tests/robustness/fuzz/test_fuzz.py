@@ -98,5 +98,5 @@ def test_every_entry_of_the_table_is_used():
         module = name.rpartition(".")[0]
         for parameter in inspect.signature(functions.functions()[name]).parameters:
             entries = (f"{name}:{parameter}", f"{module}:{parameter}", parameter)
-            used |= {next((entry for entry in entries if entry in domains.TABLE), parameter)}
-    assert not set(domains.TABLE) - used
+            used |= {next((entry for entry in entries if entry in functions.table()), parameter)}
+    assert not set(functions.table()) - used

@@ -11,6 +11,7 @@ import functools
 import jax.numpy as jnp
 
 from twolayer.theory.perturbation.orthogonal import limit
+from twolayer.theory.perturbation.orthogonal.theorems import intervals
 from twolayer.theory.perturbation.orthogonal.theorems.instances import (
     BROKEN,
     Samples,
@@ -48,6 +49,7 @@ PAPER_MULTIPLIERS = statement_about_samples(
             conclusions=functools.partial(_paper_multipliers, high=0.5)
         ),
     },
+    interval_form=intervals.paper_multipliers,
 )
 
 
@@ -76,6 +78,7 @@ SHARP_MULTIPLIERS = statement_about_samples(
             conclusions=functools.partial(_sharp_multipliers, interaction=0.0)
         ),
     },
+    interval_form=intervals.sharp_multipliers,
 )
 
 
@@ -95,6 +98,7 @@ PAPER_TIER = statement_about_samples(
     hypotheses=paper_hypothesis,
     conclusions=_paper_tier,
     controls=BROKEN,
+    interval_form=intervals.paper_tier,
 )
 
 
@@ -119,6 +123,7 @@ SHARP_TIER = statement_about_samples(
     hypotheses=sharp_hypothesis,
     conclusions=_sharp_tier,
     controls=BROKEN,
+    interval_form=intervals.sharp_tier,
 )
 
 THEOREMS = (PAPER_MULTIPLIERS, SHARP_MULTIPLIERS, PAPER_TIER, SHARP_TIER)

@@ -120,22 +120,26 @@ def sharp_bounds(known: _Enclosed) -> list[Inequality]:
     return [Inequality(lo, lam), Inequality(lam, hi)]
 
 
-def _paper_multipliers(at: Any) -> Statement:
+def paper_multipliers(at: Any) -> Statement:
+    """Bounds of the multipliers C7 under the paper's hypothesis."""
     known = _of(at)
     return Statement(paper_bounds(known), paper(known))
 
 
-def _sharp_multipliers(at: Any) -> Statement:
+def sharp_multipliers(at: Any) -> Statement:
+    """Bounds of the multipliers C8 under the sharper hypothesis."""
     known = _of(at)
     return Statement(sharp_bounds(known), sharp(known))
 
 
-def _paper_tier(at: Any) -> Statement:
+def paper_tier(at: Any) -> Statement:
+    """The paper's hypothesis implies the sharper one."""
     known = _of(at)
     return Statement(sharp(known), paper(known))
 
 
-def _sharp_tier(at: Any) -> Statement:
+def sharp_tier(at: Any) -> Statement:
+    """The sharper hypothesis implies positive multipliers and the right pattern."""
     known = _of(at)
     (low, _), (lo, hi) = known.squares, known.bounds
     margin = lo * known.gamma * low - hi * known.row_sum
@@ -143,7 +147,8 @@ def _sharp_tier(at: Any) -> Statement:
     return Statement(floors + certificate(known), sharp(known))
 
 
-def _margins(at: Any) -> Statement:
+def margins(at: Any) -> Statement:
+    """All margins are 1 to within ``NEAR``, where the certificate holds."""
     known = _of(at)
     # y_n f(x_n): half of (unit v's output, less unit u's), the sign of each decided anew.
     for_v, for_u = (
@@ -157,20 +162,11 @@ def _margins(at: Any) -> Statement:
     )
 
 
-def _boundary(at: Any) -> Statement:
+def boundary(at: Any) -> Statement:
+    """The output has the sign of the linear boundary."""
     known = _of(at)
     lam, products = known.lam, intervals.balls(at.z) @ intervals.balls(at.x).T
     v = products @ np.where(known.y > 0, lam, -known.gamma * lam)
     u = products @ np.where(known.y < 0, lam, -known.gamma * lam)
     output = v * intervals.step(v, known.gamma) - u * intervals.step(u, known.gamma)
     return Statement([Inequality(0, output * (products @ (lam * known.y)), strict=True)])
-
-
-CERTIFIED = {
-    "orthogonal.boundary": _boundary,
-    "orthogonal.margins": _margins,
-    "orthogonal.paper_multipliers": _paper_multipliers,
-    "orthogonal.sharp_multipliers": _sharp_multipliers,
-    "orthogonal.paper_tier": _paper_tier,
-    "orthogonal.sharp_tier": _sharp_tier,
-}

@@ -16,6 +16,7 @@ from jax import Array
 
 from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
 from twolayer.theory.perturbation.orthogonal import limit as orthogonal
+from twolayer.theory.perturbation.orthogonal.theorems import intervals
 from twolayer.theory.perturbation.orthogonal.theorems.instances import (
     BROKEN,
     Samples,
@@ -69,6 +70,7 @@ BOUNDARY = statement_about_samples(
         ),
         "no gamma in the lower bound": Control(conclusions=functools.partial(_boundary, power=0)),
     },
+    interval_form=intervals.boundary,
 )
 
 
@@ -110,6 +112,7 @@ MARGINS = statement_about_samples(
         name: Control(conclusions=functools.partial(_margins, wrong=wrong))
         for name, wrong in WRONG.items()
     },
+    interval_form=intervals.margins,
 )
 
 

@@ -21,7 +21,9 @@ from jax import Array
 from twolayer.theory import geometry, networks
 from twolayer.theory.kernels import shallow
 from twolayer.theory.perturbation.wide import bounds, surrogate
-from twolayer.theory.perturbation.wide.theorems.training import DELTA, SCALES, SLOPES, two_classes
+from twolayer.theory.perturbation.wide.theorems import intervals
+from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, SLOPES
+from twolayer.theory.perturbation.wide.theorems.training import two_classes
 from twolayer.theory.verification.inequality import (
     Bound,
     Bounds,
@@ -176,6 +178,7 @@ SIGNAL_SIGN = Theorem(
     hypotheses=_clear_product,
     conclusions=_signal_sign,
     controls={"even part": Control(conclusions=functools.partial(_signal_sign, part=0))},
+    interval_form=intervals.signal_sign,
 )
 
 

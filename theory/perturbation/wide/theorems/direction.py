@@ -18,11 +18,10 @@ from twolayer.theory import geometry, networks
 from twolayer.theory.kernels import shallow
 from twolayer.theory.perturbation.wide import bounds as wide_bounds
 from twolayer.theory.perturbation.wide import surrogate
+from twolayer.theory.perturbation.wide.theorems import intervals
+from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, SLOPES
 from twolayer.theory.perturbation.wide.theorems.training import (
-    DELTA,
     LOSSES,
-    SCALES,
-    SLOPES,
     TRAIN_KNOBS,
     TRAIN_SIZES,
     Trained,
@@ -209,6 +208,7 @@ INFINITE_GRADIENT = Theorem(
         "G2 left out": Control(conclusions=functools.partial(_infinite_gradient, second=0.0)),
         "0.9 of the bound": Control(conclusions=functools.partial(_infinite_gradient, share=0.9)),
     },
+    interval_form=intervals.infinite_gradient,
 )
 
 THEOREMS = (INPUT_GRADIENT, DIRECTION, COEFFICIENTS, INFINITE_GRADIENT)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from twolayer.theory.perturbation.wide.theorems.training import DELTA, FLIP_WIDTH
+from twolayer.theory.perturbation.wide.theorems.constants import DELTA, FLIP_WIDTH
 from twolayer.theory.verification import intervals
 from twolayer.theory.verification.intervals import Inequality, Statement
 
@@ -42,7 +42,8 @@ def gate_kernel_range(at: Any) -> Statement:
     )
 
 
-def _width(at: Any) -> Statement:
+def width(at: Any) -> Statement:
+    """The kernel of a finite width lies within its radius of the infinite one."""
     gamma = intervals.ball(float(at.gamma))
     x, z = intervals.balls(at.x), intervals.balls(at.z)
     w, b, a = intervals.balls(at.p.w), intervals.balls(at.p.b), intervals.balls(at.p.a)
@@ -52,7 +53,8 @@ def _width(at: Any) -> Statement:
     return Statement([Inequality(gap, (4.5 * u / len(a)).sqrt() + 2 * u / len(a))])
 
 
-def _flip_mass(at: Any) -> Statement:
+def flip_mass(at: Any) -> Statement:
+    """The expected mass of flipped units obeys its bound, in closed form."""
     # The mean of g^2 1[|p| <= t |g|] over independent standard normals is, in polar coordinates,
     # the integral of cos^2 over the angles below arctan t: no quadrature.
     x, tau = intervals.balls(at.x), intervals.ball(float(at.tau))
@@ -62,7 +64,8 @@ def _flip_mass(at: Any) -> Statement:
     return Statement([Inequality(mean, 4 / intervals.pi() * reach)])
 
 
-def _infinite_gradient(at: Any) -> Statement:
+def infinite_gradient(at: Any) -> Statement:
+    """The second part of the gradient, and the sine that it causes, obey their bounds."""
     gamma, d = intervals.ball(float(at.gamma)), at.x.shape[1]
     x, y, z = intervals.balls(at.x), intervals.balls(at.y), intervals.balls(at.z)
     rho, norm_x, norm_z = _cosine(z, x), _aug_norm(x), _aug_norm(z)
@@ -98,7 +101,8 @@ def _perturbed(at: Any, sign: Any) -> tuple[np.ndarray, np.ndarray, Any]:
     )
 
 
-def _signal_sign(at: Any) -> Statement:
+def signal_sign(at: Any) -> Statement:
+    """The odd part has the sign of the signal."""
     kernels = []
     for sign in (1.0, -1.0):
         inputs, z, gamma = _perturbed(at, np.full(len(at.u), sign))
@@ -107,7 +111,8 @@ def _signal_sign(at: Any) -> Statement:
     return Statement([Inequality(0, product, strict=True)])
 
 
-def _threshold_surrogate(at: Any) -> Statement:
+def threshold_surrogate(at: Any) -> Statement:
+    """The surrogate with one kernel value is within its bound."""
     r, z, gamma = _perturbed(at, at.targets)
     targets, n, d = intervals.balls(at.targets), *r.shape
     products = r @ z.T + 1
@@ -115,12 +120,3 @@ def _threshold_surrogate(at: Any) -> Statement:
     gap = abs(targets @ ((gate_kernel(r, z, gamma) - centre) * products)) / n
     slope = (1 - gamma) ** 2 / (2 * intervals.pi() * intervals.ball(d).sqrt())
     return Statement([Inequality(gap, slope * (intervals.norm(r) @ abs(products)) / n)])
-
-
-CERTIFIED = {
-    "wide.width": _width,
-    "wide.flip_mass": _flip_mass,
-    "wide.infinite_gradient": _infinite_gradient,
-    "wide.signal_sign": _signal_sign,
-    "wide.threshold_surrogate": _threshold_surrogate,
-}

@@ -15,6 +15,7 @@ from jax import Array
 
 from twolayer.theory.kernels import shallow
 from twolayer.theory.perturbation.wide import bounds, surrogate
+from twolayer.theory.perturbation.wide.theorems import intervals
 from twolayer.theory.perturbation.wide.theorems.agreement import (
     KNOBS,
     SIZES,
@@ -23,13 +24,8 @@ from twolayer.theory.perturbation.wide.theorems.agreement import (
     scenario_a,
     unit_directions,
 )
-from twolayer.theory.perturbation.wide.theorems.training import (
-    DELTA,
-    SCALES,
-    SLOPES,
-    far_slope,
-    two_classes,
-)
+from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, SLOPES
+from twolayer.theory.perturbation.wide.theorems.training import far_slope, two_classes
 from twolayer.theory.verification.inequality import Bound, Bounds, within_rounding
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
@@ -108,6 +104,7 @@ THRESHOLD_SURROGATE = Theorem(
             conclusions=functools.partial(_threshold_surrogate, wrong=True)
         )
     },
+    interval_form=intervals.threshold_surrogate,
 )
 
 

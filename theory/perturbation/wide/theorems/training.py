@@ -19,6 +19,8 @@ from twolayer.theory import networks
 from twolayer.theory.kernels import shallow
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide import bounds as wide_bounds
+from twolayer.theory.perturbation.wide.theorems import intervals
+from twolayer.theory.perturbation.wide.theorems.constants import DELTA, FLIP_WIDTH, SCALES, SLOPES
 from twolayer.theory.training import function_space, gradient_descent
 from twolayer.theory.training.momentum import TrainTrace
 from twolayer.theory.verification.inequality import (
@@ -31,11 +33,7 @@ from twolayer.theory.verification.inequality import (
 )
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
-DELTA = 0.05
 STEPS = 10
-FLIP_WIDTH = 100
-SLOPES = (0.0, 0.9)
-SCALES = (0.3, 3.0)
 LOSSES = ("identity", "logistic")
 
 
@@ -97,6 +95,7 @@ WIDTH = Theorem(
         "wrong slope in Phi": Control(conclusions=functools.partial(_width, wrong=True)),
         "a tenth of the radius": Control(conclusions=functools.partial(_width, share=0.1)),
     },
+    interval_form=intervals.width,
 )
 
 
@@ -295,6 +294,7 @@ FLIP_MASS = Theorem(
     free=("x",),
     conclusions=_flip_mass,
     controls={"3.9 in place of 4": Control(conclusions=functools.partial(_flip_mass, share=0.975))},
+    interval_form=intervals.flip_mass,
 )
 
 

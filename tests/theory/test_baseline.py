@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import pytest
 
-from tests.theory import verdicts
+from tests.theory import baseline
 from twolayer.theory.verification import inequality, registry
 
 NAME = "wide.effective_time"
@@ -25,8 +25,8 @@ NAME = "wide.effective_time"
     ],
 )
 def test_numbers_are_alike_to_what_their_kind_allows(name, record, alike, different):
-    assert verdicts._alike(name, alike, record)
-    assert not verdicts._alike(name, different, record)
+    assert baseline._alike(name, alike, record)
+    assert not baseline._alike(name, different, record)
 
 
 @pytest.mark.parametrize(
@@ -45,21 +45,21 @@ def test_numbers_are_alike_to_what_their_kind_allows(name, record, alike, differ
     ],
 )
 def test_on_record_is_what_all_ways_of_computing_agree_on(name, found, record):
-    assert verdicts._agreed(name, found) == record
+    assert baseline._agreed(name, found) == record
 
 
 def test_what_is_made_of_rounding_is_not_compared():
     for found in (None, 0.0, 1e-17, 2.0):
-        assert verdicts._alike("ratio of a", found, "rounding")
+        assert baseline._alike("ratio of a", found, "rounding")
 
 
 def test_other_roundings_move_what_rounding_decides_and_nothing_else():
     """An identity's left side is rounding alone; a control's is not, nor are right sides."""
-    runs = [verdicts._summary_of(NAME, seed) for seed in (0, 1)]
+    runs = [baseline._summary_of(NAME, seed) for seed in (0, 1)]
     moved = {
         name
         for name, number in runs[0].items()
-        if verdicts._agreed(name, [number, runs[1][name]]) == "rounding"
+        if baseline._agreed(name, [number, runs[1][name]]) == "rounding"
     }
     assert moved == {"ratio of outputs"}
 
@@ -71,8 +71,8 @@ def changed(monkeypatch):
     def differences(**fields):
         statement = dataclasses.replace(registry.THEOREMS[NAME], **fields)
         monkeypatch.setitem(registry.THEOREMS, NAME, statement)
-        verdict = verdicts.verify(statement)
-        found = verdicts.differences(statement, verdict, verdicts.recorded()[NAME])
+        verdict = baseline.verify(statement)
+        found = baseline.differences(statement, verdict, baseline.recorded()[NAME])
         monkeypatch.undo()
         return {line.partition(":")[0] for line in found}
 

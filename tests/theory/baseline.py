@@ -1,12 +1,11 @@
 """What verification finds of every theorem, on record: a statement that got weaker shows here.
 
 A weaker statement still holds, so that its verdict is the same; but its two sides are further
-apart. ``python -m tests.theory.verdicts`` writes the record, ``verdicts.json``. A number is on
-record as
-far as every way of computing it agrees: other sets of instructions, and other roundings of what is
-drawn, which move what is rounding alone by as much as itself, on this processor as on any other.
-Where these differ a little the order of magnitude is on record (``"1e-05"``), and where they differ
-by more than a hundredth nothing but the name (``"rounding"``).
+apart. ``make baseline`` writes the records, ``baseline.json`` beside the tests of each study. A
+number is on record as far as every way of computing it agrees: other sets of instructions, and
+other roundings of what is drawn, which move what is rounding alone by as much as itself, on this
+processor as on any other. Where these differ a little the order of magnitude is on record
+(``"1e-05"``), and where they differ by more than a hundredth nothing but the name (``"rounding"``).
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -28,14 +26,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from tests import per_study
 from twolayer.host import jax_setup, process_pool, program_memory
 from twolayer.theory.verification import evaluation, registry
-from twolayer.theory.verification import verify as verify_
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
-from twolayer.theory.verification.verify import Verdict
+from twolayer.theory.verification.verify import Verdict, verify
 
 BLOCK = 16  # one shape, so that all checks of a theorem share what is compiled
-RECORD = Path(__file__).with_suffix(".json")
+FILE = "baseline.json"
 # To this share numbers agree between all ways of computing them (RUNS), to be on record, and to
 # these they must be found again.
 STABLE = 1e-6
@@ -55,9 +53,9 @@ UNITS = 8
 Summary = dict[str, Any]
 
 
-def verify(statement: Theorem) -> Verdict:
+def verdict_of(statement: Theorem) -> Verdict:
     """The verdict that is on record."""
-    return verify_.verify(statement, jax.random.key(7), 64, block=BLOCK)
+    return verify(statement, jax.random.key(7), 64, block=BLOCK)
 
 
 def rounded_otherwise(statement: Theorem, seed: int) -> Theorem:
@@ -147,7 +145,10 @@ def summary(statement: Theorem, verdict: Verdict) -> Summary:
 
 def recorded() -> dict[str, Summary]:
     """All that is on record, by theorem."""
-    return json.loads(RECORD.read_text())
+    found: dict[str, Summary] = {}
+    for _, folder in per_study.folders(FILE):
+        found |= json.loads((folder / FILE).read_text())
+    return found
 
 
 def differences(statement: Theorem, verdict: Verdict, record: Mapping[str, Any]) -> list[str]:
@@ -197,7 +198,7 @@ def _summary_of(name: str, seed: int = 0) -> Summary:
     statement = registry.THEOREMS[name]
     if seed:
         statement = rounded_otherwise(statement, seed)
-    return summary(statement, verify(statement))
+    return summary(statement, verdict_of(statement))
 
 
 def _summaries(seed: int) -> dict[str, Summary]:
@@ -214,15 +215,19 @@ def _summaries(seed: int) -> dict[str, Summary]:
 RUNS = ((0, "--xla_cpu_max_isa=SSE4_2"), (1, "--xla_cpu_max_isa=AVX2"), (2, ""))
 
 
+def _prefix(study: str) -> str:
+    return study.split(".")[1] + "."
+
+
 def _in_a_process(seed: int, flags: str) -> dict[str, Summary]:
-    command = [sys.executable, "-m", "tests.theory.verdicts", str(seed)]
+    command = [sys.executable, "-m", "tests.theory.baseline", str(seed)]
     environment = {**os.environ, "XLA_FLAGS": flags}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
 
 
 def main() -> None:
-    """Write the record: all that several ways of computing it agree on."""
+    """Write the records: all that several ways of computing them agree on."""
     if len(sys.argv) == 2:
         print(json.dumps(_summaries(int(sys.argv[1]))))
         return
@@ -232,7 +237,11 @@ def main() -> None:
         theorem: {name: _agreed(name, [run[theorem][name] for run in found]) for name in numbers}
         for theorem, numbers in found[0].items()
     }
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    for study in registry.STUDIES:
+        own = {name: each for name, each in record.items() if name.startswith(_prefix(study))}
+        folder = per_study.TESTS / study.replace(".", "/")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / FILE).write_text(json.dumps(own, indent=1) + "\n")
     numbers = [number for each in record.values() for number in each.values()]
     rounding = numbers.count(ROUNDING)
     orders = sum(isinstance(number, str) for number in numbers) - rounding

@@ -1,0 +1,12 @@
+from . import activations as activations
+from . import angles as angles
+from . import deep as deep
+from . import shallow as shallow
+from .deep import deep_nngp_kernel as deep_nngp_kernel
+from .deep import linear_kernel as linear_kernel
+from .deep import neural_tangent_kernel as neural_tangent_kernel
+from .deep import odd_part as odd_part
+from .shallow import gate_kernel as gate_kernel
+from .shallow import kernel_matvec as kernel_matvec
+from .shallow import lazy_kernel as lazy_kernel
+from .shallow import nngp_kernel as nngp_kernel

@@ -16,7 +16,7 @@ from twolayer.cli.drawing import Draw, Numbers, Report
 from twolayer.cli.falsify import Falsify
 from twolayer.cli.listing import List, Show
 from twolayer.cli.verify import Verify
-from twolayer.host import console
+from twolayer.host import console, stems
 
 # A study's configs decide which options these have.
 _ABOUT_STUDY = {"run": runs.Run, "plan": runs.Forecast, "submit": runs.Submit}
@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       SystemExit: with status 2 after one line on stderr, for wrong use.
     """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    with errors.wrong_input():
+        stems.check()
     if tokens == ["--version"]:
         print(f"twolayer {__version__}")
         return 0

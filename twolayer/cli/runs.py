@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from twolayer.cli import errors, tables
 from twolayer.cli.options import FOLDER, Options, Studies, StudyName, grouped, parse
 from twolayer.host import atomic_io, console, signals
-from twolayer.sims import check_system
-from twolayer.sims.engine import registry
 
 if TYPE_CHECKING:
     from twolayer.sims.engine.cluster import Member
@@ -85,9 +83,12 @@ class Status:
     def __call__(self) -> int:
         """Tell it in a table, and further cells line by line."""
         with errors.wrong_input():
-            check_system()
             from twolayer.host import jax_setup
+            from twolayer.sims import check_system
+            from twolayer.sims.engine import registry
             from twolayer.sims.engine.status import status
+
+            check_system()
 
             jax_setup.warn_in_lines()
             names = self.studies or tuple(registry.STEMS)
@@ -108,6 +109,9 @@ def about_study(kind: type[Options], tokens: Sequence[str]) -> int:
     """Do what ``run``, ``plan`` or ``submit`` is asked for, of the study that is named first."""
     study, *rest = tokens
     with errors.wrong_input():
+        from twolayer.sims import check_system
+        from twolayer.sims.engine import registry
+
         check_system()
     if kind is Run:
         _run(list(registry.STEMS) if study == "all" else [study], rest)
@@ -206,6 +210,8 @@ def _submit(stem: str, tokens: Sequence[str]) -> None:
 
 
 def _options(kind: type[Any], stem: str, tokens: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+    from twolayer.sims.engine import registry
+
     return parse(registry.get(stem), tokens, kind, f"twolayer {kind.command} {stem}")
 
 

@@ -40,23 +40,31 @@ def find(paths: Iterable[str], marker: str) -> dict[str, str]:
     Raises:
       ValueError: for a folder beside studies that lacks the marker, or two of one name.
     """
-    found: dict[str, str] = {}
+    wings: dict[str, list[Path]] = {}
     for floor in map(Path, paths):
-        for wing in _packages(floor):
-            studies = list(_packages(wing))
-            if not any(_has(study, marker) for study in studies):
-                continue
-            for study in studies:
-                name = f"{wing.name}.{study.name}"
-                if not _has(study, marker):
-                    raise ValueError(
-                        f"{study} must hold {marker}.py or {marker}/, as the other studies of "
-                        f"{wing.name} do."
-                    )
-                if name in found:
-                    raise ValueError(f"{study} must have a name of its own; {name} is there twice.")
-                found[name] = f"{name}.{marker}"
+        for wing in floor.iterdir():
+            if wing.is_dir():
+                wings.setdefault(wing.name, []).extend(_packages(wing))
+    found: dict[str, str] = {}
+    for wing_name, studies in sorted(wings.items()):
+        if not any(_has(study, marker) for study in studies):
+            continue  # no wing, but a part of an engine
+        for study in studies:
+            name = f"{wing_name}.{study.name}"
+            if not _has(study, marker):
+                raise ValueError(
+                    f"{study} must hold {marker}.py or {marker}/, as the other studies of "
+                    f"{wing_name} do."
+                )
+            if name in found:
+                raise ValueError(f"{study} must have a name of its own; {name} is there twice.")
+            found[name] = f"{name}.{marker}"
     return dict(sorted(found.items()))
+
+
+def check() -> None:
+    """See that ``TWOLAYER_PATH`` names folders; ValueError if not."""
+    list(_roots())
 
 
 def _roots() -> Iterator[Path]:
@@ -69,7 +77,7 @@ def _roots() -> Iterator[Path]:
 
 
 def _packages(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for path in sorted(folder.iterdir()):
         if (path / "__init__.py").is_file():
             yield path
 

@@ -1,0 +1,1 @@
+from .engine.render import draw_all as draw_all

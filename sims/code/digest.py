@@ -2,9 +2,9 @@
 
 From ``Study.simulate``, ``inputs`` and ``coords`` every function, class and constant of the project
 that they refer to is walked. Of functions and classes the syntax tree counts, without docstrings,
-comments and annotations; of constants, defaults and closures the value. A reference counts as what
-it refers to, not by its name: code that is moved to another file or renamed is the same code.
-Libraries count by the names that are used of them.
+comments, annotations and messages of errors; of constants, defaults and closures the value. A
+reference counts as what it refers to, not by its name: code that is moved to another file or
+renamed is the same code. Libraries count by the names that are used of them.
 """
 
 from __future__ import annotations

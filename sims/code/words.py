@@ -1,6 +1,7 @@
 """A syntax tree as words, in which what a name of the project stands for takes the name's place.
 
-Left out are docstrings, comments, annotations, and the name of the function or class itself.
+Left out are docstrings, comments, annotations, the messages of errors, and the name of the function
+or class itself.
 """
 
 from __future__ import annotations
@@ -88,6 +89,10 @@ class Words:
                     self._add_fields(node)
             case ast.AnnAssign(value=ast.expr() as value) if not self._in_class():
                 self._add_fields(ast.Assign([node.target], value))
+            case ast.Raise(exc=ast.Call() as error):
+                # What an error says changes no result.
+                self.tokens.append("Raise")
+                self.add(error.func)
             case ast.AST():
                 self._add_fields(node)
             case _:

@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-from twolayer.sims.forecast.jaxpr import Block, Op, Value
+from twolayer.sims.forecast.operations import Block, Op, Value
 
 # Operations on an entry that take a polynomial or a call of a library.
 SPECIAL = {

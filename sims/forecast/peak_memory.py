@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import collections
 
-from twolayer.sims.forecast.jaxpr import Block, Op, Value
 from twolayer.sims.forecast.op_counts import SPECIAL
+from twolayer.sims.forecast.operations import Block, Op, Value
 
 # Reductions over the last axis read their argument entry by entry; others need it whole.
 _REDUCTIONS = {"reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_prod", "reduce_sum"}

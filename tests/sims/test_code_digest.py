@@ -103,6 +103,8 @@ def tripled(x):
     return twice(x) + x
 
 def power(x, exponent):
+    if exponent is None:
+        raise ValueError(f"exponent must be a number; got {exponent}.")
     return x**exponent
 
 def nobody(x):
@@ -155,6 +157,7 @@ def digest(tmp_path, monkeypatch):
 SAME = {
     "docstring": [("study", "'''What it does.'''", "'''Another text\n    of two lines.'''")],
     "docstring of a helper": [("helpers", "'''Scaled.'''", "")],
+    "message of an error": [("helpers", "must be a number; got {exponent}", "is {x} and {LIMIT}")],
     "docstring of a class": [("helpers", "'''A scale.'''", "'''Its scale.'''")],
     "comment": [("study", "# Why it does so.", "# Why not?\n    # Who knows.")],
     "annotation": [("study", "x: float = jax", "x = jax"), ("study", "n: int) -> float", "n)")],
@@ -193,6 +196,8 @@ OTHER = {
     "property of the config": [("study", "1 / self.width", "2 / self.width")],
     "closure": [("study", "make(0)", "make(1)")],
     "function that makes another": [("study", "STEPS + offset", "STEPS * offset")],
+    "kind of an error": [("helpers", "raise ValueError", "raise TypeError")],
+    "when there is an error": [("helpers", "exponent is None", "exponent == 0")],
     "rule of a derivative": [("helpers", "2 * primals[0] * t", "3 * primals[0] * t")],
     "argument of a partial": [("study", "exponent=0.5", "exponent=0.25")],
     "what a partial calls": [("helpers", "x**exponent", "x ** (exponent + 1)")],

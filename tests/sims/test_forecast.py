@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import predictions
-from twolayer.cli import options, runs
+from twolayer.cli import options, run_options
 from twolayer.cli.main import main
 from twolayer.sims.engine import execution, plan, registry
 from twolayer.sims.forecast import jaxpr as programs
@@ -215,7 +215,7 @@ def test_a_schedule_shares_the_cores():
 
 def test_overrides_can_be_set_together(fake):
     tokens = ["--set", "rates=0.5,2", "width=3", "--seeds", "4"]
-    given, overrides = options.parse(fake.EXPERIMENT, tokens, runs.Run, "twolayer run fake")
+    given, overrides = options.parse(fake.EXPERIMENT, tokens, run_options.Run, "twolayer run fake")
     assert given.seeds == 4 and overrides == {"rates": (0.5, 2.0), "width": 3}
 
 

@@ -15,7 +15,7 @@ from jax import Array
 from twolayer.host import compilation, jax_setup
 from twolayer.theory import validation
 from twolayer.theory.verification.inequality import Bounds
-from twolayer.theory.verification.theorem import Control, Instance, Knobs, Size, Theorem, _as_drawn
+from twolayer.theory.verification.theorem import Control, Instance, Knobs, Size, Theorem, as_drawn
 
 
 @struct.dataclass
@@ -103,7 +103,7 @@ def judge(
 @jax_setup.numerics()
 def draw_many(theorem: Theorem, size: Size, keys: Array, knobs: Knobs) -> Any:
     """What the theorem's sampler draws, not completed; compiled and shared like :func:`judge`."""
-    return _sampled(theorem.sample, _as_drawn, size, keys, knobs)
+    return _sampled(theorem.sample, as_drawn, size, keys, knobs)
 
 
 @jax_setup.numerics()

@@ -29,7 +29,8 @@ Size = Mapping[str, int]
 Knobs = Mapping[str, Array]
 
 
-def _as_drawn(drawn: Any) -> Instance:
+def as_drawn(drawn: Any) -> Instance:
+    """What a theorem without ``complete`` takes for the instance."""
     return drawn
 
 
@@ -78,7 +79,7 @@ class Theorem:
     hypotheses: Callable[[Instance], Bounds] = lambda _: {}
     failure_rate: float = 0.0
     controls: Mapping[str, Control] = dataclasses.field(default_factory=dict)
-    complete: Callable[[Any], Instance] = _as_drawn
+    complete: Callable[[Any], Instance] = as_drawn
     free: tuple[str, ...] = ()
     interval_form: Callable[[Instance], Any] | None = None
 

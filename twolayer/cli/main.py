@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn, Union
 from tyro.conf import subcommand
 
 from twolayer import __version__
-from twolayer.cli import errors, names, parsing, runs
+from twolayer.cli import errors, names, parsing, run_options, runs, status
 from twolayer.cli.certify import Certify
 from twolayer.cli.claims import Claims
 from twolayer.cli.drawing import Draw, Numbers, Report
@@ -19,17 +19,17 @@ from twolayer.cli.verify import Verify
 from twolayer.host import console, stems
 
 # A study's configs decide which options these have.
-_ABOUT_STUDY = {"run": runs.Run, "plan": runs.Forecast, "submit": runs.Submit}
+_ABOUT_STUDY = {"run": run_options.Run, "plan": run_options.Forecast, "submit": run_options.Submit}
 _COMMANDS: dict[str, type] = {
     "list": List,
     "show": Show,
     "verify": Verify,
     "falsify": Falsify,
     "certify": Certify,
-    "plan": runs.Forecast,
-    "run": runs.Run,
-    "submit": runs.Submit,
-    "status": runs.Status,
+    "plan": run_options.Forecast,
+    "run": run_options.Run,
+    "submit": run_options.Submit,
+    "status": status.Status,
     "claims": Claims,
     "draw": Draw,
     "report": Report,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any
 
-from twolayer.cli import errors, tables
-from twolayer.cli.options import FOLDER, Options, Studies, StudyName, grouped, parse
+from twolayer.cli import errors
+from twolayer.cli.options import Options, grouped, parse
+from twolayer.cli.run_options import Forecast, Run, Submit
 from twolayer.host import atomic_io, console, signals
 
 if TYPE_CHECKING:
@@ -18,91 +18,6 @@ if TYPE_CHECKING:
 
 # So many missing cells are named where others are there: files have been deleted or damaged.
 _FEW = 20
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Run(Options):
-    """Compute the missing cells of a study; what is done is kept, and a stopped run resumes.
-
-    Fields of the study's configs are options too: twolayer run STUDY --help lists them.
-    """
-
-    command: ClassVar[str] = "run"
-    study: StudyName
-    """A study such as perturbation.wide, or all."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Forecast(Options):
-    """Tell memory, flops and time of the missing cells of a study, before anything runs.
-
-    With the options of run. The machine's speed is measured; nothing of the cells is computed, and
-    nothing is written.
-    """
-
-    command: ClassVar[str] = "plan"
-    study: StudyName
-    """A study such as perturbation.wide."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Submit(Options):
-    """Compute the missing cells of a study by jobs of a cluster, which divide them.
-
-    With the options of run. Submitting again, also while jobs run, computes nothing twice and makes
-    up for jobs that were ended. What is peculiar to a SLURM cluster goes into sbatch's own
-    variables, such as SBATCH_PARTITION and SBATCH_ACCOUNT.
-    """
-
-    command: ClassVar[str] = "submit"
-    study: StudyName
-    """A study such as perturbation.wide."""
-    cluster: Literal["slurm", "local"]
-    """Where jobs run; local is this machine."""
-    jobs: int = 4
-    """Most jobs, at least 1."""
-    minutes: int = 60
-    """Minutes of each job."""
-    cpus: int = 1
-    """Cores of each job."""
-    gpus: int = 0
-    """GPUs of each job."""
-    logs: Path = Path("jobs")
-    """Folder of what the jobs write."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Status:
-    """Tell how many cells of studies are done, for each scale, and what else is stored."""
-
-    studies: Studies = ()
-    """Studies such as perturbation.wide; all by default."""
-    results: Path = FOLDER
-    """Root folder of the results."""
-
-    def __call__(self) -> int:
-        """Tell it in a table, and further cells line by line."""
-        with errors.wrong_input():
-            from twolayer.host import jax_setup
-            from twolayer.sims import check_system
-            from twolayer.sims.engine import registry
-            from twolayer.sims.engine.status import status
-
-            check_system()
-
-            jax_setup.warn_in_lines()
-            names = self.studies or tuple(registry.STEMS)
-            found = {name: status(name, self.results) for name in names}
-        rows = [
-            (name, scale, done, total)
-            for name, each in found.items()
-            for scale, (done, total) in each.counts.items()
-        ]
-        tables.show(("study", "scale", "done", "total"), rows, right=("done", "total"))
-        for each in found.values():
-            for note in each.notes:
-                print(note)
-        return 0
 
 
 def about_study(kind: type[Options], tokens: Sequence[str]) -> int:

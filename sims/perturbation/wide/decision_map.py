@@ -10,25 +10,25 @@ import jax.numpy as jnp
 from jax import Array
 
 from twolayer.sims.engine.experiment import traced, word_index
-from twolayer.sims.perturbation.wide import sweep as pipeline
+from twolayer.sims.perturbation.wide import setting
 from twolayer.theory import networks, validation
 from twolayer.theory.perturbation.wide import decision_map, surrogate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MapConfig(pipeline.Setting):
+class MapConfig(setting.Setting):
     """One panel: a setting, one rate and time for both networks, and the window."""
 
     eps: float = traced(0.01)
     rate: float = traced(1.0)
     epochs: int = traced(1000)
-    targets: str = traced("iid", words=pipeline.TARGETS)
+    targets: str = traced("iid", words=setting.TARGETS)
     limits: tuple[float, float] = (-7.0, 7.0)
     resolution: int = 400
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        validation.choice("targets", self.targets, pipeline.TARGETS)
+        validation.choice("targets", self.targets, setting.TARGETS)
         validation.number("eps", self.eps, low=0.0)
         validation.number("rate", self.rate, low=0.0)
         validation.integer("epochs", self.epochs, low=0)
@@ -67,9 +67,9 @@ def coords(config: MapConfig) -> dict[str, list]:
 def simulate(key: Array, config: MapConfig, inputs: dict[str, Array]) -> dict[str, Array]:
     """Maps of f, g, fh, gh, some samples in the plane, and the agreement of f and g on the map."""
     key_data, key_nets, key_targets = jax.random.split(key, 3)
-    x, y, _ = pipeline.draw_data(key_data, config, inputs, num_test=2)
-    start_f, start_g = pipeline.two_networks(key_nets, x.shape[1], config)
-    train = pipeline.trainer(config)
+    x, y, _ = setting.draw_data(key_data, config, inputs, num_test=2)
+    start_f, start_g = setting.two_networks(key_nets, x.shape[1], config)
+    train = setting.trainer(config)
 
     def last(start: networks.TwoLayer, points: Array, labels: Array) -> networks.TwoLayer:
         at = jnp.stack([jnp.asarray(config.epochs)])
@@ -79,7 +79,7 @@ def simulate(key: Array, config: MapConfig, inputs: dict[str, Array]) -> dict[st
     f = last(start_f, x, y)
     kinds = [
         surrogate.random_targets(key_targets, x.shape[0], balanced=word == "balanced")
-        for word in pipeline.TARGETS
+        for word in setting.TARGETS
     ]
     targets = jnp.stack(kinds)[word_index(config, "targets")].astype(x.dtype)
     steps = surrogate.perturbations(f, x, targets, config.eps, config.gamma, zero="keep")

@@ -9,7 +9,12 @@ import pytest
 
 from twolayer.sims.engine import execution
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.perturbation.orthogonal import artificial, experiment, flow, published
+from twolayer.sims.perturbation.orthogonal import (
+    artificial_training,
+    experiment,
+    flow,
+    published,
+)
 from twolayer.sims.perturbation.orthogonal.artificial import Config, variants
 from twolayer.sims.perturbation.orthogonal.claims import artificial as orthogonal_claims
 from twolayer.sims.perturbation.orthogonal.families import FamilyConfig
@@ -81,7 +86,7 @@ def test_drawn_gram_matrices_have_the_law_of_drawn_samples():
     def direct(key):
         x = jax.random.normal(key, (n, d))
         y = jnp.array([1.0, -1.0, 1.0, -1.0])
-        return flow._tiers(x @ x.T, y, 0.9)
+        return flow.hypotheses(x @ x.T, y, 0.9)
 
     for name, values in jax.jit(jax.vmap(direct))(keys).items():
         share = np.mean(values)
@@ -100,7 +105,7 @@ def test_training_in_gram_coordinates_is_training_of_the_weights():
     start = 0.3 * rng.normal(size=(width, d))
     a = np.array([0.5, 0.5, -0.5, -0.5])
     given = [jnp.asarray(array) for array in (start, x, x @ x.T, y)]
-    coefficients, reached = artificial.train(
+    coefficients, reached = artificial_training.train(
         *given, a=jnp.asarray(a), gamma=gamma, duration=1e30, max_steps=steps
     )
     w, time = start.copy(), 0.0

@@ -12,7 +12,7 @@ import pytest
 from twolayer.sims.engine import execution, plan
 from twolayer.sims.engine.loading import load
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.perturbation.wide import claims, decision_map, experiment, sweep, width
+from twolayer.sims.perturbation.wide import claims, decision_map, experiment, setting, sweep, width
 from twolayer.sims.perturbation.wide.sweep import Config
 from twolayer.theory.perturbation.wide.surrogate import threshold_agreement
 
@@ -39,8 +39,8 @@ def test_an_axis_inside_a_cell_equals_cells_of_its_own():
 def test_laws_and_scenarios_share_a_compile():
     keys = {
         execution._program_key(SWEEP, dataclasses.replace(TINY, law=law, scenario=scenario), 1)
-        for law in sweep.LAWS
-        for scenario in sweep.SCENARIOS
+        for law in setting.LAWS
+        for scenario in setting.SCENARIOS
     }
     assert len(keys) == 1
 
@@ -66,7 +66,7 @@ def test_learning_from_perturbations_and_its_control():
     assert found["acc"][0, 0] > 0.97 and found["cosine"][0, 0] > 0.95
 
 
-@pytest.mark.parametrize("precision", sweep.PRECISIONS)
+@pytest.mark.parametrize("precision", setting.PRECISIONS)
 def test_precision_is_the_dtype_of_the_results(precision):
     found = run(dataclasses.replace(TINY, precision=precision))
     wanted = np.float64 if precision == "float64" else np.float32
@@ -84,7 +84,7 @@ def test_digits_are_real_images():
     config = dataclasses.replace(
         TINY, dataset="digits", n=0, centre=0.3053, eps=(0.14,), rates_f=(0.1,), rates_g=(0.1,)
     )
-    inputs = sweep.images(config)
+    inputs = setting.images(config)
     assert inputs is not None and inputs.arrays["positive"].shape == (136, 64)
     assert len(inputs.checksum) == 64
     assert run(config)["acc"][0, 0] > 0.8
@@ -124,9 +124,9 @@ def test_wrong_maps_and_widths_are_named(rejects):
     with rejects("delta must be in (0, 1)"):
         width.WidthConfig(delta=0.0)
     with rejects("n must be at most 266"):
-        sweep.images(dataclasses.replace(TINY, dataset="digits", n=1000))
+        setting.images(dataclasses.replace(TINY, dataset="digits", n=1000))
     with rejects("not found"):
-        sweep.images(dataclasses.replace(TINY, dataset="no-such-images"))
+        setting.images(dataclasses.replace(TINY, dataset="no-such-images"))
 
 
 def test_map_shows_the_networks_of_the_sweep():

@@ -1,0 +1,47 @@
+"""Tell how much of the studies is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twolayer.cli import errors, tables
+from twolayer.cli.options import FOLDER, Studies
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Status:
+    """Tell how many cells of studies are done, for each scale, and what else is stored."""
+
+    studies: Studies = ()
+    """Studies such as perturbation.wide; all by default."""
+    results: Path = FOLDER
+    """Root folder of the results."""
+
+    def __call__(self) -> int:
+        """Tell it in a table, and further cells line by line."""
+        with errors.wrong_input():
+            from twolayer.host import jax_setup
+            from twolayer.sims import check_system
+            from twolayer.sims.engine import registry
+            from twolayer.sims.engine.status import status
+
+            check_system()
+
+            jax_setup.warn_in_lines()
+            names = self.studies or tuple(registry.STEMS)
+            found = {name: status(name, self.results) for name in names}
+        rows = [
+            (name, scale, done, total)
+            for name, each in found.items()
+            for scale, (done, total) in each.counts.items()
+        ]
+        tables.show(("study", "scale", "done", "total"), rows, right=("done", "total"))
+        for each in found.values():
+            for note in each.notes:
+                print(note)
+        return 0

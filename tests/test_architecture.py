@@ -8,6 +8,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = ("host", "theory", "sims", "figures", "cli")  # an import points to the left, or stays
 OWNERS = {"matplotlib": "figures", "optax": "sims", "tyro": "cli", "rich": "cli"}
+# What touches the machine is for host alone; of clocks and environments engines may ask as well.
+PROCESSES = {"signal", "subprocess", "multiprocessing", "threading", "socket", "tempfile", "shutil"}
+SURROUNDINGS = {"os", "time"}
+LONGEST = 300
 FILES = sorted(
     path.relative_to(ROOT)
     for folder in ("theory", "sims", "figures", "twolayer/host", "twolayer/cli")
@@ -60,6 +64,10 @@ def complaints(path, source):
             other = tuple(within[:2]) if within and within[0] in WINGS else ()
             if place and other and place[: len(other)] != other[: len(place)]:
                 found.append(f"{path} imports another study: {name}")
+        if first in PROCESSES and floor != "host":
+            found.append(f"{path} imports {first}, which is for host alone")
+        if first in SURROUNDINGS and (floor == "theory" or place):
+            found.append(f"{path} imports {first}, which is for host and engines")
         if OWNERS.get(first, floor) != floor:
             found.append(f"{path} imports {first}, which is for {OWNERS[first]} alone")
     return found
@@ -90,6 +98,20 @@ def test_the_rules_notice(path, source, words):
     assert words in complaint
 
 
+@pytest.mark.parametrize(
+    "path, source, words",
+    [
+        ("theory/networks.py", "import os.path", "for host and engines"),
+        ("sims/mixup/collapse/claims.py", "from time import sleep", "for host and engines"),
+        ("sims/engine/sweep.py", "import threading", "for host alone"),
+    ],
+)
+def test_the_rules_notice_what_touches_the_machine(path, source, words):
+    (complaint,) = complaints(Path(path), source)
+    assert words in complaint
+    assert not complaints(Path("twolayer/host/x.py"), source)
+
+
 def test_the_rules_notice_another_study():
     path = Path("theory/mixup/features/theorems/dynamics.py")
     for source in (
@@ -110,8 +132,28 @@ def test_the_rules_notice_another_study():
     assert not complaints(engine, "from twolayer.theory.perturbation import wide")
 
 
-def test_every_wing_is_there():
-    assert {"perturbation", "mixup", "shortcut"} <= set(WINGS)
+def test_every_study_is_complete():
+    """On each floor, with tests, faults, a record and a section of the paper."""
+    studies = {path.parent for path in (ROOT / "theory").glob("*/*/theorems")}
+    names = {path.relative_to(ROOT / "theory").as_posix() for path in studies}
+    assert {"perturbation/wide", "mixup/collapse", "shortcut/cues"} <= names
+    for name in names:
+        for needed in (
+            f"sims/{name}/experiment.py",
+            f"figures/{name}/captions.py",
+            f"tests/{name}/faults.py",
+            f"tests/{name}/near_misses.py",
+            f"tests/{name}/baseline.json",
+            f"paper/sections/{name.replace('/', '_')}.tex",
+        ):
+            assert (ROOT / needed).is_file(), needed
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_module_is_short_and_does_not_repeat_its_folder(path):
+    assert len((ROOT / path).read_text().splitlines()) <= LONGEST
+    folder = path.parent.name
+    assert path.stem != folder and not path.stem.startswith(f"{folder}_")
 
 
 def test_every_folder_is_a_package():

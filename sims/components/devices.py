@@ -1,7 +1,7 @@
 """A mesh of devices, arrays on it, and cells spread over it.
 
 A mesh has one axis, ``"rows"``. Its devices may belong to one process or to all processes of a
-cluster (see ``twolayer.sims.engine.cluster``), which then call the functions here and in
+cluster (see ``twolayer.host.cluster``), which then call the functions here and in
 ``twolayer.sims.components.sharded`` alike, with the same arguments. Numbers of rows and
 cells need not be multiples of the number of devices.
 """

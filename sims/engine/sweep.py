@@ -3,7 +3,7 @@
 On CPU each core computes one cell at a time, so that a killed run loses no more than those in
 flight; on accelerators the missing seeds of a config go in one call, spread over all of them. Runs
 at the same time on the same folder divide the cells among them (see
-``twolayer.sims.engine.leases``).
+``twolayer.host.leases``).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from twolayer.host import console, jax_setup, process_pool
-from twolayer.sims.engine import execution, leases, provenance, storage
+from twolayer.host import console, jax_setup, leases, process_pool
+from twolayer.sims.engine import execution, provenance, storage
 from twolayer.sims.engine.jobs import Job, Row
 
 # Seconds between two looks at whether another run has stored a cell.

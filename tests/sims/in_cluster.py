@@ -1,4 +1,4 @@
-"""A member of a cluster, for ``tests/sims/test_cluster.py``: solves with all processes, or ends."""
+"""A member of a cluster, for ``tests/host/test_cluster.py``: solves with all processes, or ends."""
 
 import os
 import sys
@@ -7,9 +7,8 @@ import time
 import jax
 import numpy as np
 
-from twolayer.host import jax_setup
+from twolayer.host import cluster, jax_setup
 from twolayer.sims.components import devices, sharded
-from twolayer.sims.engine import cluster
 
 NUM_SAMPLES = 101
 RIDGE = 0.5

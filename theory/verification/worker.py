@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 import zlib
 
 import jax
 import numpy as np
 from jax import Array
 
-from twolayer.host import jax_setup
+from twolayer.host import clock, jax_setup
 from twolayer.theory.verification import registry
 from twolayer.theory.verification.counterexamples import Counterexample
 from twolayer.theory.verification.falsify import Attack, falsify
@@ -30,10 +29,7 @@ def judge(name: str, *, seed: int, instances: int) -> tuple[Verdict, dict[str, n
 
 def attack(name: str, *, seed: int, budget: float) -> tuple[Attack, dict[str, np.ndarray]]:
     """What a search of ``budget`` seconds found, and a counterexample's arrays if there is one."""
-    end = time.perf_counter() + budget
-    result = falsify(
-        registry.THEOREMS[name], key(name, seed), proceed=lambda: time.perf_counter() < end
-    )
+    result = falsify(registry.THEOREMS[name], key(name, seed), proceed=clock.deadline(budget))
     return dataclasses.replace(result, counterexample=None), _arrays(result.counterexample)
 
 

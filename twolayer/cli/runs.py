@@ -13,7 +13,7 @@ from twolayer.cli.run_options import Forecast, Run, Submit
 from twolayer.host import atomic_io, console, signals
 
 if TYPE_CHECKING:
-    from twolayer.sims.engine.cluster import Member
+    from twolayer.host.cluster import Member
     from twolayer.sims.engine.sweep import Plan
 
 # So many missing cells are named where others are there: files have been deleted or damaged.
@@ -174,8 +174,10 @@ def _join(options: Options) -> Member | None:
         return None
     import jax
 
-    from twolayer.sims.engine import cluster
+    from twolayer.host import cluster
+    from twolayer.theory import validation
 
+    validation.integer("processes", options.processes)
     member = cluster.started() or cluster.detected(options.processes)
     if member is None:
         # Who supervises must not take the memory of the accelerators that the others compute on.
@@ -206,7 +208,7 @@ def _supervise(plan: Plan, command: Sequence[str], size: int) -> None:
     """Have the cells computed by processes of this machine; ends the command if one fails."""
     from tqdm import tqdm
 
-    from twolayer.sims.engine import cluster
+    from twolayer.host import cluster
 
     show = console.on_terminal()
     try:

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.robustness.crash import tools
-from twolayer.sims.engine import leases
+from twolayer.host import leases
 
 SWEEP = ("run", "fake", "--seeds", "8")
 # The clock is wrong by the years that the first argument says; "jumps" is by others at each look.
@@ -24,7 +24,7 @@ def clock():
 time.time = clock
 time.time_ns = lambda: int(clock() * 1e9)
 os.utime = lambda path, times=None: touch(path, times or (clock(), clock()))
-from twolayer.sims.engine import leases
+from twolayer.host import leases
 leases.HEARTBEAT = 0.02
 """
 

@@ -13,7 +13,7 @@ from twolayer.sims.engine import storage
 SWEEP = ("run", "fake", "--only", "gamma 0.0", "gamma 0.25", "gamma 0.5", "--seeds", "8")
 # Nobody sees the leases of another.
 ALONE = """
-from twolayer.sims.engine import leases
+from twolayer.host import leases
 leases.Leases.is_free = lambda self, name: True
 leases.Leases.take = lambda self, name: True
 leases.Leases.release = lambda self, name: None

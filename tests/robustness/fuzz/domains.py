@@ -314,7 +314,7 @@ EXCLUDED: dict[str, str] = {
     "sims.engine.execution.*": "as above",
     "sims.components.devices.*": "as above",
     "sims.engine.experiment.*": "as above",
-    "sims.engine.cluster.*": "as above",
+    "host.cluster.*": "as above",
     "sims.engine.plan.*": "as above",
     "sims.code.digest.*": "takes a program's own functions and settings, not arrays",
     "sims.engine.commands.*": "as above",

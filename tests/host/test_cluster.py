@@ -14,7 +14,7 @@ import pytest
 
 from tests.sims import in_cluster
 from twolayer.cli.main import main
-from twolayer.sims.engine import cluster
+from twolayer.host import cluster
 from twolayer.theory.kernels import shallow
 
 ROOT = Path(__file__).parents[2]

@@ -23,8 +23,6 @@ from typing import Any
 
 import jax
 
-from twolayer.theory import validation
-
 # For the processes that are started here: the cluster's port, this one's rank, and their number.
 _MEMBER = "TWOLAYER_MEMBER"
 # Seconds without a sign of life after which JAX ends the rest of a cluster.
@@ -77,7 +75,6 @@ def detected(size: int) -> Member | None:
     Raises:
       ValueError: if the cluster has another size.
     """
-    validation.integer("processes", size)
     if not jax.distributed.is_initialized():
         try:
             _initialize()
@@ -104,10 +101,8 @@ def supervise(command: Sequence[str], size: int) -> Iterator[None]:
       size: the number of processes.
 
     Raises:
-      ValueError: if the size is not a positive integer.
       MemberEnded: when one of them has failed; the others have been ended then.
     """
-    validation.integer("processes", size)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

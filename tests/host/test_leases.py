@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from twolayer.host import atomic_io
-from twolayer.sims.engine import leases, registry, storage
+from twolayer.host import atomic_io, leases
 from twolayer.sims.engine import plan as runner
+from twolayer.sims.engine import registry, storage
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1] / "sims"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{TESTS.parents[1]}{os.pathsep}{TESTS}"}
 RUN = (
     "from twolayer.sims.engine import registry; registry.STEMS['fake'] = 'fake_stem'; "
@@ -24,7 +24,7 @@ RUN = (
 # Takes what it can of 40 cells when told to go, and says which.
 TAKER = """
 import sys, pathlib
-from twolayer.sims.engine import leases
+from twolayer.host import leases
 held = leases.Leases(pathlib.Path(sys.argv[1]))
 with held:
     print("ready", flush=True)

@@ -1,0 +1,12 @@
+"""Tell whether time is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+def deadline(seconds: float) -> Callable[[], bool]:
+    """Whether fewer than so many seconds have passed since this call."""
+    end = time.perf_counter() + seconds
+    return lambda: time.perf_counter() < end

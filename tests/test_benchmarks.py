@@ -103,4 +103,4 @@ def test_a_missed_requirement_fails_the_command(row, met, capsys):
 def test_unknown_benchmarks_are_refused(capsys):
     with pytest.raises(SystemExit):
         command.main(["map"])
-    assert "NAME must be one of maps, training" in capsys.readouterr().err
+    assert "NAME must be one of population, networks" in capsys.readouterr().err

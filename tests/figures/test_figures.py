@@ -147,7 +147,7 @@ def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
         ),
         (["report", "no.stem"], "stem must be one of"),
         (["draw", "--scale", "huge"], "scale must be one of smoke, default, paper; got 'huge'"),
-        (["draw"], "make them with: twolayer run perturbation.wide"),
+        (["draw"], "make them with: twolayer run mixup.calibration"),
         (["draw", "--nonsense"], "Unrecognized options: --nonsense"),
     ],
 )

@@ -115,7 +115,10 @@ def test_every_stem_has_its_section():
     names = {path.stem for path in SECTIONS}
     assert {stem.replace(".", "_") for stem in figures.STEMS} <= names
     main = (PAPER / "main.tex").read_text()
-    assert set(re.findall(r"\\input\{sections/(\w+)\}", main)) == names
+    written = set(re.findall(r"\\input\{sections/(\w+)\}", main))
+    # Those of studies, whose names have an underscore, are found where they lie.
+    assert written == {name for name in names if "_" not in name}
+    assert "\\input{\\build/studies}" in main
 
 
 def smoke(results):

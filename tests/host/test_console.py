@@ -18,23 +18,25 @@ def shell(line, **variables):
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize("command", ["theory list", "sims list"])
+@pytest.mark.parametrize("command", ["list", "status"])
 def test_a_reader_that_leaves_ends_a_command_without_a_word(command):
     # The reader is gone before anything is written.
-    done = shell(f"(sleep 0.2; exec $PYTHON -u -m {command}) | true")
+    done = shell(f"(sleep 0.2; exec $PYTHON -u -m twolayer {command}) | true")
     assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("flag", ["", "-u"])
 def test_output_without_room_is_told_in_one_line(flag):
-    done = shell(f"$PYTHON {flag} -m sims list > /dev/full")
+    done = shell(f"$PYTHON {flag} -m twolayer list > /dev/full")
     assert done.returncode == 2
     assert done.stderr == "error: output cannot be written: No space left on device\n"
 
 
 def test_closed_streams_do_not_end_a_command(tmp_path):
-    line = f"$PYTHON -m sims run mixup.collapse --scale smoke --only ufm/K=3 --results {tmp_path}"
+    line = (
+        f"$PYTHON -m twolayer run mixup.collapse --scale smoke --only ufm/K=3 --results {tmp_path}"
+    )
     done = shell(f"{line} 2>&- <&-")
     assert (done.returncode, done.stderr) == (0, "") and "computed" in done.stdout
     assert shell(f"{line} >&-").returncode == 0
@@ -60,8 +62,8 @@ def test_the_status_is_that_of_the_command():
 
 def test_a_missing_backend_of_a_notebook_does_not_keep_figures_from_being_drawn(tmp_path):
     backend = {"MPLBACKEND": "module://no_such_module.backend_inline"}
-    run = f"$PYTHON -m sims run mixup.collapse --scale smoke --results {tmp_path}/results"
-    draw = f"$PYTHON -m figures mixup.collapse --scale smoke --results {tmp_path}/results"
+    run = f"$PYTHON -m twolayer run mixup.collapse --scale smoke --results {tmp_path}/results"
+    draw = f"$PYTHON -m twolayer draw mixup.collapse --scale smoke --results {tmp_path}/results"
     done = shell(f"{run} && {draw} --out {tmp_path}/out", **backend)
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "out" / "mixup.collapse").glob("*.png"))

@@ -94,7 +94,7 @@ def test_keys_of_any_kind_become_keys_of_one_generator(setting):
 def test_variables_of_the_environment_change_no_number_of_a_command(variables):
     code = (
         "import jax; from twolayer.host import jax_setup; jax_setup.configure();"
-        "key = jax.random.fold_in(runtime.key(7), 1);"
+        "key = jax.random.fold_in(jax_setup.key(7), 1);"
         "print(jax.random.normal(key, (3,)).tolist())"
     )
     command = [sys.executable, "-c", code]
@@ -120,7 +120,7 @@ def _root(number):
 
 @pytest.fixture
 def two_cores(monkeypatch):
-    monkeypatch.setattr(jax_setup, "cores", lambda: 2)
+    monkeypatch.setattr(process_pool, "cores", lambda: 2)
 
 
 def test_results_come_in_order_with_their_seconds(two_cores):
@@ -157,7 +157,7 @@ def test_processes_forget_the_backend_of_a_notebook(two_cores, monkeypatch):
 
 
 def test_one_core_is_enough(monkeypatch):
-    monkeypatch.setattr(jax_setup, "cores", lambda: 1)
+    monkeypatch.setattr(process_pool, "cores", lambda: 1)
     found = [result for result, _ in process_pool.in_processes(_process, [0, 1])]
     assert found == [os.getpid()] * 2
 

@@ -246,10 +246,4 @@ def test_a_system_without_locks_is_told_in_one_line(command, tmp_path):
 
 @pytest.mark.parametrize("option", [["--set", "width=3"], ["--width", "3"], ["--data", "x"]])
 def test_figures_say_how_results_of_other_settings_are_read(refuses, option):
-    from twolayer.cli.main import main as draw
-
-    refuses(
-        draw,
-        ["perturbation.wide", *option],
-        "in Python by twolayer.sims.engine.experiment.load(stem, ",
-    )
+    refuses(main, ["draw", "perturbation.wide", *option], "in Python by twolayer.load(study, ")

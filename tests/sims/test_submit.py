@@ -80,12 +80,12 @@ def test_more_seeds_are_what_is_missing(tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "the following arguments are required: --cluster"),
-        (["--cluster", "cloud"], "argument --cluster: invalid choice: 'cloud'"),
+        ([], "Missing from twolayer submit perturbation.wide: --cluster"),
+        (["--cluster", "cloud"], "--cluster must be one of slurm, local; got cloud"),
         (["--cluster", "local", "--jobs", "0"], "jobs must be at least 1; got 0"),
         (["--cluster", "local", "--cpus", "0"], "cpus must be at least 1; got 0"),
         (["--cluster", "local", "--gpus", "-1"], "gpus must be at least 0; got -1"),
-        (["--cluster", "local", "--minutes", "x"], "argument --minutes: invalid int value: 'x'"),
+        (["--cluster", "local", "--minutes", "x"], "--minutes must be int; got x"),
         (["--cluster", "local", "--scael", "smoke"], "options must be among --scale, --seeds"),
         (["--cluster", "local", "--part", "1/2"], "processes and part are for run"),
     ],

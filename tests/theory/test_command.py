@@ -60,7 +60,7 @@ def test_certify_counts_decisions(capsys, tmp_path):
     assert f"{CHEAP}  4 PROVED, 0 REFUTED" in capsys.readouterr().out
     assert json.loads(path.read_text())[0]["decided"]["PROVED"] == 4
     # What was asked for and not given is no success.
-    assert main(["certify", "wide.width"]) == 1
+    assert main(["certify", "wide.lazy_training"]) == 1
     assert "nothing was decided" in capsys.readouterr().out
 
 
@@ -236,7 +236,7 @@ def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
     [
         (
             ["verify", "wide.wdth"],
-            "NAME must be one of perturbation, mixup, shortcut, wide, orthogonal",
+            "NAME must be one of mixup, perturbation, shortcut, calibration, collapse",
         ),
         (["verify", "nothing"], "got 'nothing'."),
         (["verify", CHEAP, "--instances", "0"], "--instances must be at least 1; got 0."),
@@ -246,7 +246,7 @@ def test_counterexample_is_exit_code_1_and_saved(capsys, monkeypatch, tmp_path):
             ["verify", CHEAP, "--json", "/no/such/folder/verdicts.json"],
             "--json must be a file in a writable folder; got /no/such/folder/verdicts.json.",
         ),
-        (["falsify", "wide.wdth"], "NAME must be one of perturbation, mixup"),
+        (["falsify", "wide.wdth"], "NAME must be one of mixup, perturbation"),
         (["falsify", CHEAP, "--budget", "-1"], "--budget must be in [0, inf); got -1.0."),
         (["falsify", CHEAP, "--seed", "-1"], "--seed must be at least 0; got -1."),
         (

@@ -72,14 +72,14 @@ def test_names_and_sources():
 def test_selection():
     everything = list(registry.THEOREMS.values())
     assert registry.select([]) == everything
-    both = [*registry.select(["wide"]), *registry.select(["perturbation.orthogonal"])]
+    both = [*registry.select(["perturbation.orthogonal"]), *registry.select(["wide"])]
     assert registry.select(["perturbation"]) == both
-    assert [*both, *registry.select(["mixup", "shortcut"])] == everything
+    assert [*registry.select(["mixup"]), *both, *registry.select(["shortcut"])] == everything
     chosen = registry.select(["wide.width", "perturbation.wide.direction", "wide.width"])
     assert [statement.name for statement in chosen] == ["wide.width", "wide.direction"]
     with pytest.raises(
         ValueError,
-        match="NAME must be one of perturbation, mixup, shortcut, wide, .*, wide.eff.*'wid'",
+        match="NAME must be one of mixup, perturbation, shortcut, calibration, .*, wide.eff.*'wid'",
     ):
         registry.select(["wide", "wid"])
 

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from twolayer.cli import errors
 from twolayer.cli.options import Studies
@@ -44,6 +44,10 @@ class _FromResults:
 class Draw(_FromResults):
     """Draw figures from stored results."""
 
+    hint: ClassVar[str] = (
+        " Figures show the settings of a scale; what a run with others has stored is read in "
+        "Python by twolayer.load(study, scale, folder, overrides=...)."
+    )
     studies: Studies = ()
     """Studies such as perturbation.wide; all by default."""
     seeds: int | None = None

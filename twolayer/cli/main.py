@@ -69,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with errors.wrong_input():
         if not tokens or not tokens[0].startswith("-"):
             names.one_of("COMMAND", tokens[0] if tokens else "nothing", list(_COMMANDS))
-        command = parsing.read(every, tokens, "twolayer", _DESCRIPTION)
+        try:
+            command = parsing.read(every, tokens, "twolayer", _DESCRIPTION)
+        except ValueError as error:
+            hint = getattr(_COMMANDS.get(tokens[0]), "hint", "")
+            raise ValueError(f"{error}{hint}") from None
         if kind:
             raise ValueError(
                 f"STUDY must come first, as in twolayer {tokens[0]} perturbation.wide --seeds 3."

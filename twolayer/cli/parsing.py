@@ -37,13 +37,14 @@ def read(kind: Any, tokens: Sequence[str], prog: str, description: str | None = 
 
 def _one_line(panel: str, prog: str) -> str:
     """What a panel says: its first part, and which option may have been meant."""
-    lines = [line.strip("│╭╰╮╯ ") for line in panel.splitlines()]
+    lines = [line.strip("│╭╰╮╯|+ ") for line in panel.splitlines()]
     parts: list[list[str]] = [[]]
     for line in lines[1:]:
-        if re.fullmatch(r"─*", line):
+        if re.fullmatch(r"[─-]*", line):
             parts.append([])
         else:
             parts[-1].append(line)
+    parts = [part for part in parts if part]
     said = " ".join(parts[0]).rstrip(".")
     meant = [
         option

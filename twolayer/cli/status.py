@@ -25,12 +25,12 @@ class Status:
     def __call__(self) -> int:
         """Tell it in a table, and further cells line by line."""
         with errors.wrong_input():
-            from twolayer.host import jax_setup
             from twolayer.sims import check_system
-            from twolayer.sims.engine import registry
-            from twolayer.sims.engine.status import status
 
             check_system()
+            from twolayer.host import jax_setup
+            from twolayer.sims.engine import registry
+            from twolayer.sims.engine.status import status
 
             jax_setup.warn_in_lines()
             names = self.studies or tuple(registry.STEMS)

@@ -18,6 +18,13 @@ from twolayer.host import atomic_io
 _UNBROKEN = 10_000
 
 
+class _Console(Console):
+    """A console that leaves it to the command what a reader that has left means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
     """Print a table; the columns named in ``right`` are aligned there, as numbers are."""
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -26,7 +33,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[
     for row in rows:
         table.add_row(*(Text(str(entry)) for entry in row))
     width = None if sys.stdout.isatty() else _UNBROKEN
-    Console(width=width, file=sys.stdout).print(table)
+    _Console(width=width, file=sys.stdout).print(table)
 
 
 def target(path: Path | None) -> Path | None:

@@ -88,7 +88,7 @@ def test_figures_of_larger_scales(scale, name):
 
 def test_the_theory_is_drawn_where_it_applies():
     law, rule = "threshold law, drawn labels", r"threshold rule, measured $\bar u$"
-    draw = functools.partial(captions.wide_sweeps.sweeps, made_up("default"))
+    draw = functools.partial(captions.sweeps.sweeps, made_up("default"))
     assert {law, rule} <= set(legend(draw("shifted-a")))
     assert rule in legend(draw("digits-a")) and law not in legend(draw("digits-a"))
     assert not {law, rule} & set(legend(draw("shifted-b")))
@@ -96,7 +96,7 @@ def test_the_theory_is_drawn_where_it_applies():
 
 def test_published_values_are_drawn_only_for_the_published_problem():
     label = "agreement, published (one seed)"
-    draw = captions.wide_sweeps.sweeps
+    draw = captions.sweeps.sweeps
     assert label in legend(draw(made_up("default"), "shifted-a"))
     assert label not in legend(draw(made_up("default"), "gauss-b"))
     assert label in legend(draw(made_up("paper"), "gauss-b"))

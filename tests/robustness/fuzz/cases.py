@@ -142,7 +142,7 @@ def _in_form(name: str, given: Given, known: list[Parameter], form: str) -> Case
             cast = True
         given[parameter.name] = value
     # Short floats are read in float32, and the result is that; models may hand short ones on.
-    wanted = {jnp.promote_types(choices[0], jnp.float32)} if cast and form in dtypes else set()
+    wanted = {jnp.promote_types(choices[0], jnp.float32)} if cast and form in DTYPES else set()
     if wanted and matches(name, MODELS):
         wanted |= {jnp.dtype(choices[0])}
     return Case(name, given, form, dtypes=wanted)

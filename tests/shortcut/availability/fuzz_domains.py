@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from tests.robustness.fuzz.domains import (
-    GRAM,
     SIMPLEX,
     _labels,
     arrays,
@@ -42,10 +41,8 @@ DOMAINS = {
     "theory.shortcut.availability.data.lda_fit:y": arrays(_labels, "p"),
     "theory.shortcut.availability.flows:kernel": one_of(deep.linear_kernel),
     "theory.shortcut.availability.flows.ntk:kind": words("linear", "relu", "tanh"),
-    "theory.shortcut.availability.flows:k": GRAM,
     "theory.shortcut.availability.flows:n_quad": integers(2, 4),
     "theory.shortcut.availability.flows:n_probe": integers(2, 4),
-    "theory.shortcut.availability.flows:rcond": numbers(1e-12, 1e-8),
     "theory.shortcut.availability.four_points:kernel": one_of(deep.linear_kernel),
     "theory.shortcut.availability.four_points:rho_s": numbers(0.6, 0.7),
     "theory.shortcut.availability.four_points:rho_c": numbers(0.8, 0.9),

@@ -66,7 +66,7 @@ def test_names_that_lead_elsewhere_are_rejected(tmp_path, monkeypatch, rejects, 
     monkeypatch.setenv(data.DATA_VARIABLE, str(folder))
     with rejects("name of images must be of letters, digits"):
         data.load_images(name)
-    with rejects("stem must be one of "):
+    with rejects("study must be one of "):
         plan.plan(name, "smoke", tmp_path / "results")
     with rejects("only must be one of "):
         plan.plan("perturbation.wide", "smoke", tmp_path / "results", only=[name])

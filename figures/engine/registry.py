@@ -11,7 +11,7 @@ import importlib
 from types import ModuleType
 
 from twolayer import figures
-from twolayer.host import stems
+from twolayer.host import names, stems
 
 STEMS = {
     name: f"{figures.__name__}.{module}"
@@ -24,7 +24,6 @@ class Absent(Exception):
 
 
 def get(stem: str) -> ModuleType:
-    """The module of a stem; ValueError names the stems that there are."""
-    if stem not in STEMS:
-        raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}.")
+    """The captions of a study; ValueError names the studies that there are."""
+    names.one_of("study", stem, list(STEMS))
     return importlib.import_module(STEMS[stem])

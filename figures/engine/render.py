@@ -79,7 +79,7 @@ def draw_all(
     missing = [stem for stem in modules if not found[stem]]
     draw = functools.partial(_draw, out=Path(out))
     drawn = process_pool.in_processes(draw, [loaded[stem] for stem in missing])
-    with tqdm(total=len(missing), unit="stem", disable=not console.on_terminal()) as bar:
+    with tqdm(total=len(missing), unit="study", disable=not console.on_terminal()) as bar:
         for stem, (figures, _) in zip(missing, drawn, strict=True):
             found[stem] = figures
             bar.update()

@@ -72,8 +72,8 @@ def write(stems: Sequence[Stem], results: str | Path, out: str | Path) -> Path:
 
 
 def summary(stems: Sequence[Stem]) -> str:
-    """A row a stem: claims held, not held and for context, figures, seconds of its simulations."""
-    rows: list[tuple[str, ...]] = [("stem", "held", "not held", "context", "figures", "seconds")]
+    """A row for each study: claims by verdict, figures, seconds of its simulations."""
+    rows: list[tuple[str, ...]] = [("study", "held", "not held", "context", "figures", "seconds")]
     for stem in stems:
         words = [word(claim) for claim in registry.get(stem.results.stem).claims(stem.results)]
         sidecars = [sidecar for run in stem.results.values() for sidecar in run.sidecars]
@@ -108,7 +108,7 @@ def _overview(stems: Sequence[Stem], claims: Sequence[list[Claim]]) -> str:
                 f"{drawn} of {len(stem.figures)}",
             ]
         )
-    return table(["stem", "about", "scale", "held", "not held", "context", "figures"], rows)
+    return table(["study", "about", "scale", "held", "not held", "context", "figures"], rows)
 
 
 def _stem(stem: Stem, claims: list[Claim], out: Path) -> str:

@@ -37,7 +37,7 @@ def results(
     """What the study gives for each seed, on the host.
 
     Several seeds are spread over the devices of this process, a share on each. Precision and random
-    generator are those of ``runtime.numerics``, whatever JAX's settings.
+    generator are those of ``jax_setup.numerics``, whatever JAX's settings.
 
     Raises:
       ValueError: if the results are not those that the study declares, or if its data does not

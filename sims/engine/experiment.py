@@ -2,7 +2,7 @@
 
 A stem is an :class:`Experiment`: one or more studies and the claims about their results. A study is
 a pure function ``simulate(key, config, inputs)`` and, for each scale, a table of configs with the
-number of seeds of each. The key of seed ``s`` is ``runtime.key(s)``; one (config, seed) is a
+number of seeds of each. The key of seed ``s`` is ``jax_setup.key(s)``; one (config, seed) is a
 cell. ``twolayer.sims.engine.plan`` computes the missing cells, :func:`load` reads them back, and
 neither needs to know what is simulated.
 """

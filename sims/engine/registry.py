@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from twolayer import sims
-from twolayer.host import stems
+from twolayer.host import names, stems
 
 if TYPE_CHECKING:
     from twolayer.sims.engine.experiment import Experiment
@@ -38,9 +38,8 @@ studies = _Studies()
 
 
 def get(stem: str) -> Experiment:
-    """The experiment of a stem; ValueError names the stems that there are."""
-    if stem not in STEMS:
-        raise ValueError(f"stem must be one of {', '.join(STEMS)}; got {stem!r}.")
+    """The experiment of a study; ValueError names the studies that there are."""
+    names.one_of("study", stem, list(STEMS))
     experiment: Experiment = importlib.import_module(STEMS[stem]).EXPERIMENT
     if experiment.stem != stem and STEMS[stem].startswith(f"{sims.__name__}."):
         raise ValueError(f"stem of {STEMS[stem]} must be {stem}; got {experiment.stem}.")

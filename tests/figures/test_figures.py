@@ -143,9 +143,9 @@ def test_the_command_draws(smoke, tmp_path, two_figures, capsys):
     [
         (
             ["draw", "no.stem"],
-            f"stem must be one of {', '.join(registry.STEMS)}; got 'no.stem'",
+            f"study must be one of {', '.join(registry.STEMS)}; got 'no.stem'",
         ),
-        (["report", "no.stem"], "stem must be one of"),
+        (["report", "no.stem"], "study must be one of"),
         (["draw", "--scale", "huge"], "scale must be one of smoke, default, paper; got 'huge'"),
         (["draw"], "make them with: twolayer run mixup.calibration"),
         (["draw", "--nonsense"], "Unrecognized options: --nonsense"),

@@ -177,11 +177,11 @@ def test_list_names_the_stems(fake, capsys, monkeypatch):
         (["run", "--scale", "smoke", "fake"], "STUDY must come first"),
         (
             ["run", "nope"],
-            f"stem must be one of {', '.join(registry.STEMS)}, fake; got 'nope'",
+            f"study must be one of {', '.join(registry.STEMS)}, fake; got 'nope'",
         ),
         (
             ["status", "nope"],
-            f"stem must be one of {', '.join(registry.STEMS)}, fake; got 'nope'",
+            f"study must be one of {', '.join(registry.STEMS)}, fake; got 'nope'",
         ),
         (["run", "fake", "--scale", "s"], "--scale must be one of smoke, default, paper; got s"),
         (["run", "fake", "--seeds", "x"], "--seeds must be int | None; got x"),

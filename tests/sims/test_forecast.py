@@ -276,7 +276,7 @@ def test_overrides_and_seeds_change_the_costs_in_proportion(fake, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["plan", "none"], "stem must be one of"),
+        (["plan", "none"], "study must be one of"),
         (["plan", "fake", "--gamma", "x"], "--gamma must be float; got x"),
         (["plan", "fake", "--set", "gamma"], "--set must be followed by NAME=VALUE; got gamma"),
         (["plan", "fake", "--set", "width=1.5"], "--width must be int; got 1.5"),

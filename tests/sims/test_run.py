@@ -139,7 +139,7 @@ def test_load_names_what_is_missing_and_the_command(fake, tmp_path):
     assert str(error.value).endswith(command)
     with pytest.raises(ValueError, match="scale must be one of smoke, default, paper; got 'big'"):
         load("fake", "big", tmp_path)
-    with pytest.raises(ValueError, match="stem must be one of mixup.calibration.*; got 'no'"):
+    with pytest.raises(ValueError, match="study must be one of mixup.calibration.*; got 'no'"):
         load("no", "smoke", tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Certified verdicts: statements decided in ball arithmetic at random instances.
+"""Certified verdicts: statements decided in interval arithmetic at random instances.
 
 Beside the float verdict of :func:`twolayer.theory.verification.verify.verify`: the same instances'
 numbers are taken as exact, and the closed-form inequalities that a statement comes down to are

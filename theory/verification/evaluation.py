@@ -1,4 +1,10 @@
-"""Instances of a theorem, and what each says: compiled, many at once."""
+"""Draw instances of a theorem and evaluate its bounds there, compiled, many at once.
+
+All functions compute in float64 with one random generator, whatever JAX's settings and of whatever
+kind the keys are that they are given (:func:`twolayer.host.jax_setup.numerics`). What they hand out
+is float64 and stays so; who goes on computing with it by JAX enters ``numerics`` as well, or
+float64 is lost at the next step.
+"""
 
 from __future__ import annotations
 

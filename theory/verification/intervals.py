@@ -1,4 +1,4 @@
-r"""Inequalities decided in ball arithmetic: for given numbers, without rounding.
+r"""Inequalities decided in interval arithmetic: for given numbers, without rounding.
 
 The float64 numbers of an instance are taken as exact. Both sides of a closed-form inequality are
 computed as balls, intervals that are proved to hold the true value, at increasing precision until
@@ -24,7 +24,7 @@ PRECISIONS = (64, 128, 256, 512)
 
 
 class Decision(enum.StrEnum):
-    """What ball arithmetic says of a statement at one instance."""
+    """What interval arithmetic says of a statement at one instance."""
 
     PROVED = "PROVED"
     REFUTED = "REFUTED"
@@ -55,7 +55,7 @@ class Inequality:
 
 @dataclasses.dataclass(frozen=True)
 class Statement:
-    """Hypotheses and conclusions at one instance, in balls."""
+    """Hypotheses and conclusions at one instance, in intervals."""
 
     conclusions: Sequence[Inequality]
     hypotheses: Sequence[Inequality] = ()

@@ -1,16 +1,9 @@
-r"""Theorems as objects: a sampler, hypotheses, conclusions, and ways in which they must fail.
+r"""Theorems as objects: a sampler, hypotheses, conclusions, and controls that must fail.
 
 A statement "if H then C" becomes functions of one *instance* (a pytree of arrays): hypotheses and
-conclusions are :class:`Bound` records, elementwise inequalities whose two sides are computed by
-different routes. :func:`verify` draws instances, keeps the elements where every hypothesis holds,
-and judges the conclusions there. It says VACUOUS when no element qualified, tests the number of
-violations of a statement with probability against the binomial law exactly, and demands that every
-negative control (a broken hypothesis, a wrong constant) is caught.
-
-All functions here compute in float64 with one random generator, whatever JAX's settings and of
-whatever kind the keys are that they are given (see :func:`twolayer.host.jax_setup.numerics`). What
-they hand out is float64 and stays so; who goes on computing with it by JAX enters ``numerics`` as
-well, or float64 is lost at the next step.
+conclusions are :class:`~.inequality.Bound` records, elementwise inequalities whose two sides are
+computed by different routes. Each negative control breaks a hypothesis or a constant; a check that
+does not notice it proves nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-"""Check theorems on random instances, and that their controls fail."""
+"""Verify theorems on random instances, and that their controls fail.
+
+Conclusions are judged at the elements where every hypothesis holds; where there is none, the
+verdict is VACUOUS. Violations of a statement with probability are tested against the binomial law,
+exactly. A control that is not caught fails the theorem.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +64,8 @@ def verify(theorem: Theorem, key: Array, num_instances: int = 1000, *, block: in
 
     The verdict of ``twolayer verify wide.width --seed 3 --instances 500`` is that of::
 
-        from theory import catalogue, jobs
-        verify(catalogue.THEOREMS["wide.width"], jobs.key("wide.width", seed=3), 500)
+        from twolayer.theory.verification import worker
+        twolayer.verify(twolayer.theorems["wide.width"], worker.key("wide.width", seed=3), 500)
 
     with the same digits, but for a ratio that is rounding alone where XLA spreads a loop over the
     threads of this process; commands run on one, as with ``NPROC=1`` [measured].

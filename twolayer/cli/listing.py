@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional
 
-from twolayer.cli import errors, names, tables
+from twolayer.cli import errors, tables
+from twolayer.host import names
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,14 +9,14 @@ from typing import Annotated, Any, NoReturn, Union
 from tyro.conf import subcommand
 
 from twolayer import __version__
-from twolayer.cli import errors, names, parsing, run_options, runs, status
+from twolayer.cli import errors, parsing, run_options, runs, status
 from twolayer.cli.certify import Certify
 from twolayer.cli.claims import Claims
 from twolayer.cli.drawing import Draw, Numbers, Report
 from twolayer.cli.falsify import Falsify
 from twolayer.cli.listing import List, Show
 from twolayer.cli.verify import Verify
-from twolayer.host import console, stems
+from twolayer.host import console, names, stems
 
 # A study's configs decide which options these have.
 _ABOUT_STUDY = {"run": run_options.Run, "plan": run_options.Forecast, "submit": run_options.Submit}

@@ -26,8 +26,8 @@ def numerics() -> Iterator[None]:
     The settings hold for the thread that enters and end with the block; a thread or process that is
     started inside must enter it again. It is a context manager and a decorator::
 
-        with runtime.numerics():
-            x = jax.random.normal(runtime.key(0), (3,))  # float64
+        with jax_setup.numerics():
+            x = jax.random.normal(jax_setup.key(0), (3,))  # float64
 
     Decided inside:
       - float64 is there, and is the default of arrays that are made without a dtype;

@@ -255,7 +255,7 @@ def _apart_in_range(got: Result, want: Result, change: Result) -> str | None:
         "theory.training.function_space.decompose": "an eigenvector has either sign",
         "theory.training.function_space.margin_flow": SOLVER,
         "theory.mixup.calibration.overlapping_pairs.nn_logits": "far away, all are equally near",
-        "theory.mixup.calibration.scores.ts_weak": "first steps below the rounding of T = 1 are none",
+        "theory.mixup.calibration.scores.ts_weak": "steps below the rounding of T are none",
         "theory.mixup.features.noise.lift": "what cancels is of the size of the filters",
         "theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
         "theory.perturbation.wide.surrogate.even_odd_split": "the odd part is a difference",

@@ -1,4 +1,4 @@
-"""Implicit bias on nearly orthogonal samples: the statements in ball arithmetic.
+"""Implicit bias on nearly orthogonal samples: the statements in interval arithmetic.
 
 The instances are those of :mod:`twolayer.theory.perturbation.orthogonal.theorems.instances`; what
 that module solves in float64 is here enclosed (:mod:`twolayer.theory.verification.intervals`), from

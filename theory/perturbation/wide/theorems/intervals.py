@@ -1,6 +1,6 @@
-"""Learning from perturbations with wide networks: closed-form statements in ball arithmetic.
+"""Learning from perturbations with wide networks: closed-form statements in interval arithmetic.
 
-The instances are those of the stem's theorems; the kernels are written anew in balls
+The instances are those of the study's theorems; the kernels are written anew in intervals
 (:mod:`twolayer.theory.verification.intervals`). Statements of equality, and those about training
 runs, have no such form.
 """
@@ -25,7 +25,7 @@ def _cosine(x: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def gate_kernel(x: np.ndarray, z: np.ndarray, gamma: Any) -> np.ndarray:
-    """The gate kernel in balls; rows as in :func:`twolayer.theory.kernels.shallow.gate_kernel`."""
+    """The gate kernel in intervals; arguments as in :func:`twolayer.kernels.gate_kernel`."""
     arcsine = intervals.apply("asin", _cosine(x, z))
     return (1 + gamma) ** 2 / 4 + (1 - gamma) ** 2 / (2 * intervals.pi()) * arcsine
 

@@ -71,7 +71,7 @@ def changed(monkeypatch):
     def differences(**fields):
         statement = dataclasses.replace(registry.THEOREMS[NAME], **fields)
         monkeypatch.setitem(registry.THEOREMS, NAME, statement)
-        verdict = baseline.verify(statement)
+        verdict = baseline.verdict_of(statement)
         found = baseline.differences(statement, verdict, baseline.recorded()[NAME])
         monkeypatch.undo()
         return {line.partition(":")[0] for line in found}

@@ -10,7 +10,7 @@ DOMAINS = {
     "theory.mixup.features.dynamics:target": BITS,
     "theory.mixup.features.data:y": BITS,
     "theory.mixup.features.data:rho": numbers(0.4, 0.6),
-    "theory.mixup.features.data:num_patches": integers(3, 4),
+    "theory.mixup.features.data:num_patches": integers(4, 4),
     "theory.mixup.features.data:num_feature_noise": integers(0, 2),
     "theory.mixup.features.data:layout": words("fixed", "random"),
     "theory.mixup.features.data:order": arrays(

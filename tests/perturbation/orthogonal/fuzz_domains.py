@@ -9,6 +9,7 @@ from tests.robustness.fuzz.domains import GRAM, POSITIVE, arrays, between, integ
 DOMAINS = {
     "theory.perturbation.orthogonal.flow:loss": words("exponential", "logistic"),
     "theory.perturbation.orthogonal.data:gram": GRAM,
+    "theory.perturbation.orthogonal.flow.locked_flow:matrix": GRAM,
     "theory.perturbation.orthogonal.data:rho": numbers(0.0, 0.1),
     "theory.perturbation.orthogonal.data:signs": arrays(lambda rng, shape, sizes: np.ones(shape)),
     "theory.perturbation.orthogonal.data.orthogonal_noise:d": integers(6, 6),

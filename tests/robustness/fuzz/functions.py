@@ -14,6 +14,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -53,6 +54,11 @@ def functions() -> dict[str, Callable[..., Any]]:
                 if public and getattr(value, "__module__", None) == module.name:
                     found[f"{module.name}.{name}".removeprefix("twolayer.")] = value
     return found
+
+
+def seed_of(name: str, *what: Any) -> int:
+    """A seed for what is drawn for a function, the same wherever its module lies."""
+    return zlib.crc32(" ".join(map(str, (name.rpartition(".")[2], *what))).encode())
 
 
 def excluded(name: str) -> str | None:

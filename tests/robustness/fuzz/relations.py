@@ -8,7 +8,6 @@ reason.
 from __future__ import annotations
 
 import dataclasses
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ import numpy as np
 
 from tests import dtypes
 from tests.robustness.fuzz.cases import Given
-from tests.robustness.fuzz.functions import matches, parameters
+from tests.robustness.fuzz.functions import matches, parameters, seed_of
 from tests.robustness.fuzz.values import (
     Program,
     Result,
@@ -85,7 +84,7 @@ def by_turns(name: str) -> list[Relation]:
     """The cheap relations, and two of the others that each function has in its turn."""
     fitting = [one for one in RELATIONS.values() if one.applies(name)]
     others = [one for one in fitting if not one.cheap]
-    first = zlib.crc32(name.encode())
+    first = seed_of(name)
     chosen = [others[(first + index) % len(others)] for index in range(min(2, len(others)))]
     return [one for one in fitting if one.cheap] + chosen
 

@@ -11,7 +11,6 @@ import copy
 import dataclasses
 import functools
 import warnings
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -21,7 +20,7 @@ import numpy as np
 
 from tests.robustness.fuzz.cases import Given, draw, unannotated
 from tests.robustness.fuzz.domains import SIZES
-from tests.robustness.fuzz.functions import functions, parameters
+from tests.robustness.fuzz.functions import functions, parameters, seed_of
 
 # How many measured changes two results may be apart: roundings inside of a function add up, and
 # four random changes are seldom the worst one.
@@ -53,7 +52,7 @@ class Program:
         self.kinds = {parameter.name: parameter.kind for parameter in parameters(name)}
         self.story = f"{name}, {size}, seed {seed}"
         self.compiles = True
-        seeds = [zlib.crc32(f"{self.story} {index}".encode()) for index in range(4)]
+        seeds = [seed_of(name, size, seed, index) for index in range(4)]
         draws = [
             draw(name, size, np.random.default_rng(one)) for one in seeds[: 4 if thorough else 2]
         ]

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from twolayer.figures.engine import style
 from twolayer.figures.engine.registry import Absent
@@ -97,7 +98,7 @@ def _curves(axes: Axes, runs: list[Run], names: tuple[str, ...]) -> None:
         for name in names:
             samples = [run.arrays[name][:, run.coords["points"].index(points)] for run in runs]
             mean = np.array([each.mean() for each in samples])
-            error = [2 * each.std(ddof=1) / len(each) ** 0.5 for each in samples]
+            error = [2 * stats.sem(each) for each in samples]
             fitted = name.endswith("exact")
             side = (points - 1.5) * 0.012
             axes.errorbar(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from twolayer.figures.engine import style
 from twolayer.figures.engine.registry import Absent
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.mixup.features.claims.images import final_errors, standard_error
+from twolayer.sims.mixup.features.claims.images import final_errors
 
 
 @style.styled()
@@ -39,7 +40,7 @@ def _stops(axes: Axes, run: Run) -> None:
     axes.errorbar(
         stops,
         [each.mean() for each in errors.values()],
-        [standard_error(each) for each in errors.values()],
+        [stats.sem(each) for each in errors.values()],
         fmt="o-",
         color=style.G,
         capsize=2,
@@ -55,7 +56,7 @@ def _pairs(axes: Axes, run: Run) -> None:
     pairs = run.coords["pair"]
     for i in range(len(pairs)):
         each = 100 * run.arrays["pair_error"][:, i, -1]
-        axes.errorbar(i, each.mean(), standard_error(each), fmt="o", color=style.G, capsize=2)
+        axes.errorbar(i, each.mean(), stats.sem(each), fmt="o", color=style.G, capsize=2)
         axes.plot(np.full(len(each), i), each, ".", color="0.6", markersize=2)
     errors = final_errors(run)
     _band(axes, 100 * errors[run.config.epochs])
@@ -69,7 +70,7 @@ def _pairs(axes: Axes, run: Run) -> None:
 
 def _band(axes: Axes, full: np.ndarray) -> None:
     """Mixup throughout: mean and one standard error to each side."""
-    middle, half = full.mean(), standard_error(full)
+    middle, half = full.mean(), stats.sem(full)
     axes.axhspan(
         middle - half, middle + half, color=style.PUBLISHED, alpha=0.25, linewidth=0,
         label="Mixup throughout, one standard error",

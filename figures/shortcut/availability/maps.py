@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from scipy import stats
 
 from twolayer.figures.engine import style
 from twolayer.figures.engine.registry import Absent
@@ -75,7 +76,7 @@ def _networks(runs: dict[str, Run]) -> Figure:
         for axes, (label, run) in zip(panels, runs.items(), strict=True):
             bias = run.arrays["bias"][..., place]
             values = on_grid(run, bias.mean(axis=0), rhos, ratios)
-            errors = bias.std(axis=0, ddof=1) / len(run.seeds) ** 0.5
+            errors = stats.sem(bias, axis=0)
             image = _map(axes, values, rhos, ratios, reach)
             _numbers(axes, values, reach, on_grid(run, errors, rhos, ratios))
             step = run.coords["step"][place]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from twolayer.figures.engine import style
 from twolayer.figures.engine.registry import Absent
 from twolayer.figures.shortcut.availability.style import ARCHITECTURES
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.shortcut.availability.claims.networks import standard_error
 from twolayer.sims.shortcut.availability.reference import NETWORK_RATIOS, NETWORKS
 
 _RHO = 0.85
@@ -55,7 +55,7 @@ def _bars(axes: Axes, runs: dict[str, Run], ratio: float, suffix: str) -> None:
         axes.errorbar(
             place,
             bias.mean(),
-            standard_error(bias),
+            stats.sem(bias),
             color="black",
             linewidth=1,
             capsize=2,

@@ -9,11 +9,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from scipy import stats
 
 from twolayer.figures.engine import style
 from twolayer.figures.engine.registry import Absent
 from twolayer.sims.engine.results import Run, StemResults
-from twolayer.sims.shortcut.gradients.claims.images import standard_error
 
 _SIGNED = Normalize(-1, 1)
 _COLORS = "RdBu_r"
@@ -100,7 +100,7 @@ def leakage(results: StemResults) -> Figure:
                 at,
                 values.mean(),
                 0.24,
-                yerr=standard_error(values),
+                yerr=stats.sem(values),
                 color=_ATTACK_COLORS[attack],
                 alpha=0.75,
                 error_kw={"linewidth": 0.8},
@@ -145,7 +145,7 @@ def diffroar(results: StemResults) -> Figure:
             axes.errorbar(
                 ks,
                 values.mean(axis=0),
-                standard_error(values),
+                stats.sem(values),
                 fmt=line,
                 marker="o",
                 color=color,

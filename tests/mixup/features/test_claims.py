@@ -109,4 +109,4 @@ def test_short_trainings_have_no_verdicts():
 
 
 def test_standard_errors_are_of_the_mean():
-    assert images.standard_error(np.array([1.0, 3.0])) == pytest.approx(1.0)
+    assert images.stats.sem(np.array([1.0, 3.0])) == pytest.approx(1.0)

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import stats
 
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run, StemResults
@@ -63,7 +64,7 @@ def standard_error(values: np.ndarray) -> str:
     """The standard error of a mean over seeds, in words."""
     if len(values) < 2:
         return "one seed"
-    return f"s.e. {values.std(ddof=1) / len(values) ** 0.5:.3f}"
+    return f"s.e. {stats.sem(values):.3f}"
 
 
 def _is_long(run: Run, epochs: int = _EPOCHS) -> bool:

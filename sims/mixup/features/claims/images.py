@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import stats
 
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run, StemResults
@@ -32,11 +33,6 @@ def final_errors(run: Run) -> dict[int, np.ndarray]:
     return {stop: last[:, i] for i, stop in enumerate(run.coords["stop"])}
 
 
-def standard_error(values: np.ndarray) -> float:
-    """Standard error of the mean over seeds."""
-    return float(values.std(ddof=1) / len(values) ** 0.5)
-
-
 def _of_run(label: str, run: Run) -> Iterator[Claim]:
     errors = final_errors(run)
     full, plain = errors[run.config.epochs], errors[0]
@@ -45,7 +41,7 @@ def _of_run(label: str, run: Run) -> Iterator[Claim]:
         name=f"{label}: test error after a stop at half time, epoch {half}, above full Mixup's",
         source="[paper] qualitatively; one standard error of full Mixup",
         expected=0.0,
-        tolerance=standard_error(full),
+        tolerance=stats.sem(full),
         measured=float(errors[half].mean() - full.mean()),
         kind="at_most",
         note="negative: the early stop is better",
@@ -57,7 +53,7 @@ def _of_run(label: str, run: Run) -> Iterator[Claim]:
             expected=0.0,
             measured=float(plain.mean() - other.mean()),
             kind="context",
-            note=f"standard error over paired seeds {standard_error(plain - other):.4f}",
+            note=f"standard error over paired seeds {stats.sem(plain - other):.4f}",
         )
     for i, pair in enumerate(run.coords["pair"]):
         yield Claim(

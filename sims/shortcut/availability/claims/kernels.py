@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import stats
 
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run, StemResults
@@ -170,7 +171,7 @@ def _late_claim(run: Run) -> Claim:
         expected=0.0,
         measured=float(rise.mean()),
         kind="at_least",
-        note=f"standard error {np.std(rise, ddof=1) / len(rise) ** 0.5:.3f}, {len(rise)} seeds",
+        note=f"standard error {stats.sem(rise):.3f}, {len(rise)} seeds",
     )
 
 

@@ -80,14 +80,9 @@ def compare(
             if rho in run.config.rho_s and ratio in run.config.ratios:
                 values = bias[:, run.config.rho_s.index(rho), run.config.ratios.index(ratio)]
                 mean, deviation = expected[i][j]
-                error = np.hypot(standard_error(values), deviation / NETWORK_SEEDS**0.5)
+                error = np.hypot(stats.sem(values), deviation / NETWORK_SEEDS**0.5)
                 found.append(((rho, ratio), float(values.mean() - mean), float(error)))
     return found
-
-
-def standard_error(values: np.ndarray) -> float:
-    """Of the mean over seeds."""
-    return float(np.std(values, ddof=1) / len(values) ** 0.5)
 
 
 # Linear models -----------------------------------------------------------------------------------
@@ -151,7 +146,7 @@ def _ordering(results: StemResults, more: str, less: str, source: str) -> Iterat
         expected=0.0,
         measured=float(gaps.mean()),
         kind="context",
-        note=f"standard error {standard_error(gaps):.3f}, one-sided p = {test.pvalue:.3f}, "
+        note=f"standard error {stats.sem(gaps):.3f}, one-sided p = {test.pvalue:.3f}, "
         f"{len(gaps)} paired seeds, mean over ratios {', '.join(f'{r:g}' for r in ratios)}",
     )
 
@@ -190,7 +185,7 @@ def _nesting(results: StemResults) -> Iterator[Claim]:
                 expected=0.0,
                 measured=float(gaps.mean()),
                 kind="context",
-                note=f"standard error {standard_error(gaps):.3f}, {len(gaps)} seeds",
+                note=f"standard error {stats.sem(gaps):.3f}, {len(gaps)} seeds",
             )
         yield Claim(
             name=f"nesting, {label}: largest singular value that training leaves out",

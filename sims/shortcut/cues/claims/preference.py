@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import stats
 
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run, StemResults
@@ -198,7 +199,7 @@ def _grey(name: str, run: Run) -> Iterator[Claim]:
 
 def _shuffled(name: str, last: np.ndarray) -> Iterator[Claim]:
     for place, cue in enumerate(CUES[: last.shape[1]]):
-        error = last[:, place].std(ddof=1) / len(last) ** 0.5
+        error = stats.sem(last[:, place])
         yield Claim(
             name=f"{name}: accuracy for {cue} off the diagonal",
             source="[derived] control: chance, for labels that no cue tells",

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy import stats
 
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run, StemResults
 from twolayer.sims.shortcut.gradients.claims import images
-from twolayer.sims.shortcut.gradients.claims.images import standard_error
 
 # (m, init, noise, eps): ratio of the gradient at the signal to the other signal coordinates, null
 # to others, |cos|, share of top-1 and bottom-1, of the replication. None was not meaningful there.
@@ -124,7 +124,7 @@ def _blocks(results: StemResults) -> Iterator[Claim]:
                     expected=expected,
                     measured=float(values.mean()),
                     kind="context",
-                    note=f"standard error {standard_error(values):.2g}, {len(values)} seeds",
+                    note=f"standard error {stats.sem(values):.2g}, {len(values)} seeds",
                 )
         if c.eps == 0 and c.init <= 1 and (c.noise == 0 or c.draws >= _DRAWS):
             yield from _standard(f"blocks, {label}", run)

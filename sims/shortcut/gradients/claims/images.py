@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
+from scipy import stats
 
 from twolayer.sims.engine.claims import Claim
 from twolayer.sims.engine.results import Run, StemResults
@@ -19,11 +19,6 @@ _ERRORS = 5.0
 def claims(results: StemResults) -> list[Claim]:
     """Claims on images and on retrainings, as far as the scale has the cells for them."""
     return [*_images(results), *_roar(results)]
-
-
-def standard_error(values: np.ndarray) -> np.ndarray:
-    """Of the mean over the first axis."""
-    return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
 
 def _images(results: StemResults) -> Iterator[Claim]:
@@ -46,7 +41,7 @@ def _images(results: StemResults) -> Iterator[Claim]:
             expected=expected,
             measured=float(values.mean()),
             kind="context",
-            note=f"standard error {standard_error(values):.2g}; accuracy "
+            note=f"standard error {stats.sem(values):.2g}; accuracy "
             f"{run.arrays['accuracy'].mean():.3f}",
         )
 
@@ -56,7 +51,7 @@ def _roar(results: StemResults) -> Iterator[Claim]:
         values = run.arrays["diffroar"]
         if len(values) < 5:
             continue
-        errors = standard_error(values)
+        errors = stats.sem(values)
         ks = run.coords["k"]
         if run.config.attribution == "random":
             # Of each seed the mean over k, as one ranking serves all of them.
@@ -65,7 +60,7 @@ def _roar(results: StemResults) -> Iterator[Claim]:
                 name=f"roar, {label}: DiffROAR, mean over k and retrainings",
                 source="[derived] 0, as top and bottom are exchangeable; tolerance 5 s.e.",
                 expected=0.0,
-                tolerance=_ERRORS * float(standard_error(mean)),
+                tolerance=_ERRORS * stats.sem(mean),
                 measured=float(mean.mean()),
             )
         for at, k in enumerate(ks):

@@ -5,7 +5,7 @@ import pytest
 
 from tests.figures import figure_checks
 from twolayer.sims.mixup.features import experiment
-from twolayer.sims.mixup.features.claims import dynamics, images
+from twolayer.sims.mixup.features.claims import dynamics
 
 
 def _as_expected(study, coords, arrays):
@@ -106,7 +106,3 @@ def test_claims_fall_with_what_they_claim(study, label, name, where, value, word
 
 def test_short_trainings_have_no_verdicts():
     assert not dynamics.claims(_results("smoke"))
-
-
-def test_standard_errors_are_of_the_mean():
-    assert images.stats.sem(np.array([1.0, 3.0])) == pytest.approx(1.0)

@@ -16,7 +16,7 @@ from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features import dynamics, laws
 from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.dynamics import State
-from twolayer.theory.mixup.features.theorems import learning
+from twolayer.theory.mixup.features.theorems import growth
 
 ENERGY, LR, LEG = 15.0, 0.2, 500
 
@@ -227,7 +227,7 @@ def test_gaussian_noise_and_fresh_samples_agree_with_the_closed_form(train):
 
 @functools.partial(jax.jit, static_argnames="steps")
 def flow(state, data, dt, steps):
-    return learning.standard_flow(
+    return growth.standard_flow(
         state, data, ENERGY, dt=dt, steps=steps, field=dynamics.standard_step
     )
 

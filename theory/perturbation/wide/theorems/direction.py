@@ -20,7 +20,7 @@ from twolayer.theory.perturbation.wide import bounds as wide_bounds
 from twolayer.theory.perturbation.wide import surrogate
 from twolayer.theory.perturbation.wide.theorems import intervals
 from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, SLOPES
-from twolayer.theory.perturbation.wide.theorems.training import (
+from twolayer.theory.perturbation.wide.theorems.instances import (
     LOSSES,
     TRAIN_KNOBS,
     TRAIN_SIZES,

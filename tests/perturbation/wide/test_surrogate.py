@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twolayer.theory import geometry, networks
-from twolayer.theory.kernels import shallow
+from twolayer.theory.kernels import preactivations, shallow
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide import surrogate as wide
 from twolayer.theory.training import gradient_descent
@@ -172,7 +172,7 @@ def test_gate_kernel_gradient_is_the_slope_and_below_its_bound(seed, gamma):
     for k in range(3):
         slope = differences(lambda z, k=k: gate_kernel(z, x[k : k + 1], gamma), at, 1e-5)
         np.testing.assert_allclose(found[:, k], slope, atol=1e-8)
-    bound = (1 - gamma) ** 2 / (2 * np.pi * shallow.aug_norm(at) * D**0.5)
+    bound = (1 - gamma) ** 2 / (2 * np.pi * preactivations.aug_norm(at) * D**0.5)
     assert np.all(np.linalg.norm(found, axis=2) <= bound[:, None] * (1 + 1e-14))
 
 

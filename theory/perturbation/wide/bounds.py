@@ -14,7 +14,7 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from twolayer.theory import geometry, networks, validation
-from twolayer.theory.kernels import shallow
+from twolayer.theory.kernels import preactivations, shallow
 from twolayer.theory.kernels.activations import ActivationLike
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide import surrogate
@@ -86,7 +86,7 @@ def expected_flip_mass(
     tau = validation.scalar("tau", tau, low=0.0)
     B = validation.scalar("B", B)
     m = validation.integer("m", m)
-    return 4 / jnp.pi * tau * B * _lengths(x) / (shallow.aug_norm(x) * float(m) ** 0.5)
+    return 4 / jnp.pi * tau * B * _lengths(x) / (preactivations.aug_norm(x) * float(m) ** 0.5)
 
 
 def lazy_bound(
@@ -209,7 +209,7 @@ def kernel_gradient_bound(
     """
     at, x = validation.pair(at, x, ("at", "x"))
     slope = (1 - validation.slope(gamma)) ** 2 / (2 * jnp.pi * float(x.shape[1]) ** 0.5)
-    return slope / shallow.aug_norm(at) * jnp.mean(jnp.abs(at @ x.T + 1), axis=1)
+    return slope / preactivations.aug_norm(at) * jnp.mean(jnp.abs(at @ x.T + 1), axis=1)
 
 
 def label_noise_radius(
@@ -255,7 +255,7 @@ def initial_output_radius(
     z = validation.matrix("z", z)
     delta = validation.scalar("delta", delta, low=0.0, high=1.0, open_low=True, open_high=True)
     log = jnp.log(2 * z.shape[0] / jnp.asarray(delta, z.dtype))
-    return shallow.aug_norm(z) * jnp.sqrt((1 + validation.slope(gamma) ** 2) * log)
+    return preactivations.aug_norm(z) * jnp.sqrt((1 + validation.slope(gamma) ** 2) * log)
 
 
 def threshold_surrogate_bound(

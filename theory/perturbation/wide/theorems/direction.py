@@ -15,7 +15,7 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import geometry, networks
-from twolayer.theory.kernels import shallow
+from twolayer.theory.kernels import preactivations, shallow
 from twolayer.theory.perturbation.wide import bounds as wide_bounds
 from twolayer.theory.perturbation.wide import surrogate
 from twolayer.theory.perturbation.wide.theorems import intervals
@@ -182,7 +182,7 @@ def _infinite_gradient(at: _Infinite, *, second: float = 1.0, share: float = 1.0
         jax.vmap(pairwise, in_axes=(0, None, None))(at.z, at.x, at.gamma), axis=2
     )
     steepest = (1 - at.gamma) ** 2 / (2 * jnp.pi * float(at.x.shape[1]) ** 0.5)
-    steepest = share * steepest / shallow.aug_norm(at.z)
+    steepest = share * steepest / preactivations.aug_norm(at.z)
     bound = share * wide_bounds.kernel_gradient_bound(at.x, at.z, at.gamma)
     sine = geometry.row_sines(representer + rest, representer)
     return {

@@ -14,7 +14,7 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import networks
-from twolayer.theory.kernels import shallow
+from twolayer.theory.kernels import preactivations
 from twolayer.theory.perturbation.wide import bounds as wide_bounds
 from twolayer.theory.perturbation.wide.theorems import intervals
 from twolayer.theory.perturbation.wide.theorems.constants import FLIP_WIDTH, SCALES
@@ -125,7 +125,7 @@ def _flip_mass(at: _Reach, *, share: float = 1.0) -> Bounds:
     mean_norm = wide_bounds.mean_norm(at.x)
     grid = jnp.linspace(0.0, 12.0, 1201)
     lengths = jnp.sqrt(jnp.sum(at.x**2, axis=1) + 1)
-    reach = at.tau * mean_norm * lengths / (shallow.aug_norm(at.x) * FLIP_WIDTH**0.5)
+    reach = at.tau * mean_norm * lengths / (preactivations.aug_norm(at.x) * FLIP_WIDTH**0.5)
     weight = grid**2 * jnp.exp(-(grid**2) / 2) * jnp.sqrt(2 / jnp.pi)
     inside = jax.scipy.special.erf(reach[:, None] * grid[None, :] / 2**0.5)
     mean = jnp.trapezoid(weight[None, :] * inside, dx=0.01, axis=1)

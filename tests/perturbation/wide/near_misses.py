@@ -3,7 +3,7 @@
 import dataclasses
 
 from tests.theory.weakenings import largest, smallest, tightened, without
-from twolayer.theory.perturbation.wide import bounds
+from twolayer.theory.perturbation.wide import lazy_training as lazy
 from twolayer.theory.perturbation.wide.theorems import agreement as wide_agreement
 from twolayer.theory.perturbation.wide.theorems import (
     direction,
@@ -15,7 +15,7 @@ from twolayer.theory.verification.inequality import strictly_less
 
 
 def _clear_drift(at):
-    bound = bounds.lazy_bound(at.p0, at.x, at.z, at.tau, at.gamma)
+    bound = lazy.lazy_bound(at.p0, at.x, at.z, at.tau, at.gamma)
     floor = bound + 1e-12 * at.tau
     return {
         loss: strictly_less(floor, abs(lazy_training._drift(at, loss))) for loss in instances.LOSSES

@@ -258,7 +258,7 @@ def _apart_in_range(got: Result, want: Result, change: Result) -> str | None:
         "theory.mixup.features.noise.lift": "what cancels is of the size of the filters",
         "theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
         "theory.perturbation.wide.surrogate.even_odd_split": "the odd part is a difference",
-        "theory.perturbation.wide.surrogate.kernel_gradient_direction": (
+        "theory.perturbation.wide.directions.kernel_gradient_direction": (
             "large inputs of one dimension are parallel to rounding"
         ),
         "theory.shortcut.availability.spectra.mixture_linear_spectrum": (

@@ -15,7 +15,7 @@ from jax import Array
 
 from twolayer.theory import networks
 from twolayer.theory.kernels import preactivations
-from twolayer.theory.perturbation.wide import bounds as wide_bounds
+from twolayer.theory.perturbation.wide import lazy_training
 from twolayer.theory.perturbation.wide.theorems import intervals
 from twolayer.theory.perturbation.wide.theorems.constants import FLIP_WIDTH, SCALES
 from twolayer.theory.perturbation.wide.theorems.instances import (
@@ -38,11 +38,11 @@ from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 
 def _drift(at: Trained, loss: str) -> Array:
     factors = at.trace[loss].loss_factors
-    return wide_bounds.lazy_drift(at.p0, at.x, at.y, at.z, factors, at.gamma)
+    return lazy_training.lazy_drift(at.p0, at.x, at.y, at.z, factors, at.gamma)
 
 
 def _lazy_training(at: Trained, *, sign: float = 1.0, bias: bool = True) -> Bounds:
-    bound = wide_bounds.lazy_bound(at.p0, at.x, at.z, at.tau, at.gamma)
+    bound = lazy_training.lazy_bound(at.p0, at.x, at.z, at.tau, at.gamma)
     start = networks.forward(at.p0, at.z, at.gamma)
     bounds = {}
     for loss in LOSSES:
@@ -79,7 +79,7 @@ LAZY_TRAINING = Theorem(
 
 def _clear_drift(at: Trained) -> Bounds:
     # Both losses must be clear at a point for it to count.
-    bound = wide_bounds.lazy_bound(at.p0, at.x, at.z, at.tau, at.gamma)
+    bound = lazy_training.lazy_bound(at.p0, at.x, at.z, at.tau, at.gamma)
     start = jnp.abs(networks.forward(at.p0, at.z, at.gamma))
     floor = bound + start + 1e-12 * at.tau
     return {loss: strictly_less(floor, jnp.abs(_drift(at, loss))) for loss in LOSSES}
@@ -122,14 +122,14 @@ def _sample_reach(key: Array, size: Size, knobs: Knobs) -> _Reach:
 def _flip_mass(at: _Reach, *, share: float = 1.0) -> Bounds:
     # Mean of m a^2 1[|p| <= tau |a| B |x~|]: over p by the error function, over sqrt(m) a
     # by the trapezoidal rule, whose error on this smooth integrand is far below the slack.
-    mean_norm = wide_bounds.mean_norm(at.x)
+    mean_norm = lazy_training.mean_norm(at.x)
     grid = jnp.linspace(0.0, 12.0, 1201)
     lengths = jnp.sqrt(jnp.sum(at.x**2, axis=1) + 1)
     reach = at.tau * mean_norm * lengths / (preactivations.aug_norm(at.x) * FLIP_WIDTH**0.5)
     weight = grid**2 * jnp.exp(-(grid**2) / 2) * jnp.sqrt(2 / jnp.pi)
     inside = jax.scipy.special.erf(reach[:, None] * grid[None, :] / 2**0.5)
     mean = jnp.trapezoid(weight[None, :] * inside, dx=0.01, axis=1)
-    bound = wide_bounds.expected_flip_mass(at.x, at.tau, mean_norm, FLIP_WIDTH)
+    bound = lazy_training.expected_flip_mass(at.x, at.tau, mean_norm, FLIP_WIDTH)
     return {"mean": Bound(lhs=mean, rhs=share * bound)}
 
 

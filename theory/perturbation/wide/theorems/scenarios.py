@@ -17,7 +17,7 @@ from jax import Array
 
 from twolayer.theory import geometry, networks
 from twolayer.theory.kernels import shallow
-from twolayer.theory.perturbation.wide import surrogate
+from twolayer.theory.perturbation.wide import directions, surrogate
 from twolayer.theory.perturbation.wide.theorems.constants import SCALES, SLOPES
 from twolayer.theory.perturbation.wide.theorems.instances import two_classes
 from twolayer.theory.verification.theorem import Knobs, Size
@@ -92,7 +92,7 @@ def sample(
     scale, gamma = knobs["scale"], knobs["slope"]
     x, y = two_classes(key_x, n, d, scale, shift=1.0)
     z, _ = two_classes(key_z, points, d, scale, shift=1.0)
-    u = surrogate.representer_direction(x, y, x, gamma) + surrogate.kernel_gradient_direction(
+    u = directions.representer_direction(x, y, x, gamma) + directions.kernel_gradient_direction(
         x, y, x, gamma
     )
     return Second(

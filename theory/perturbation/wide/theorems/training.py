@@ -20,7 +20,7 @@ from jax import Array
 from twolayer.theory import networks
 from twolayer.theory.kernels import shallow
 from twolayer.theory.networks import TwoLayer
-from twolayer.theory.perturbation.wide import bounds as wide_bounds
+from twolayer.theory.perturbation.wide import lazy_training
 from twolayer.theory.perturbation.wide.theorems import intervals
 from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, SLOPES
 from twolayer.theory.perturbation.wide.theorems.instances import far_slope
@@ -54,7 +54,7 @@ def _width(at: _Width, *, share: float = 1.0, wrong: bool = False) -> Bounds:
     gamma = far_slope(at.gamma) if wrong else at.gamma
     gap = networks.empirical_gate_kernel(at.p, at.x, at.z, at.gamma)
     gap = jnp.abs(gap - shallow.gate_kernel(at.x, at.z, gamma))
-    radius = wide_bounds.width_radius(at.p.a.shape[0], gap.size, DELTA)
+    radius = lazy_training.width_radius(at.p.a.shape[0], gap.size, DELTA)
     return {"deviation": Bound(lhs=gap, rhs=jnp.broadcast_to(share * radius, gap.shape))}
 
 

@@ -29,8 +29,8 @@ from jax import Array
 from jaxtyping import Float
 
 from twolayer.theory import validation
-from twolayer.theory.perturbation.orthogonal import limit
-from twolayer.theory.perturbation.orthogonal.limit import Slope
+from twolayer.theory.perturbation.orthogonal import limit, multipliers
+from twolayer.theory.perturbation.orthogonal.multipliers import Slope
 
 LOSSES = ("exponential", "logistic")
 Scalar = float | Float[Array, ""]
@@ -134,8 +134,8 @@ def locked_flow(
 
     Args:
       q0: margins :math:`y_n f(x_n)` when the pattern locked, shape ``(n,)``.
-      matrix: M of :func:`twolayer.theory.perturbation.orthogonal.limit.margin_matrix`, shape ``(n,
-        n)``.
+      matrix: M of :func:`twolayer.theory.perturbation.orthogonal.multipliers.margin_matrix`,
+        shape ``(n, n)``.
       eta: step, positive.
       steps: number of steps, static.
       loss: "exponential" or "logistic".
@@ -189,7 +189,7 @@ def _network(h: Array, y: Any, a: Any, gamma: Any, loss: str) -> tuple[Array, Ar
     y = validation.labels("y", y, length=h.shape[1]).astype(h.dtype)
     a = validation.vector("a", a, length=h.shape[0]).astype(h.dtype)
     validation.choice("loss", loss, LOSSES)
-    return y, a, limit.slope(gamma, h)
+    return y, a, multipliers.slope(gamma, h)
 
 
 def _force(h: Array, y: Array, a: Array, gamma: Array, loss: str) -> tuple[Array, Array]:

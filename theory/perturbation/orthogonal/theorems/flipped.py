@@ -17,7 +17,14 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import geometry
-from twolayer.theory.perturbation.orthogonal import data, exact, limit, perturbed
+from twolayer.theory.perturbation.orthogonal import (
+    conditions,
+    data,
+    exact,
+    limit,
+    multipliers,
+    perturbed,
+)
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import SLOPES, WIDTH, outputs, signs
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
@@ -79,12 +86,12 @@ class Both(NamedTuple):
 def both(at: Targeted) -> Both:
     """Train on the samples, perturb them by the boundary's normal, train again."""
     x = at.x
-    lam = limit.solve_multipliers(x @ x.T, at.y, at.gamma)
+    lam = multipliers.solve_multipliers(x @ x.T, at.y, at.gamma)
     normal = limit.boundary_normal(x, at.y, lam)
     unit = geometry.direction(normal, "l2")
     inputs = perturbed.perturb(x, at.targets, unit, at.eps)
     gram = inputs @ inputs.T
-    lam_adv = limit.solve_multipliers(gram, at.targets, at.gamma)
+    lam_adv = multipliers.solve_multipliers(gram, at.targets, at.gamma)
     normal_adv = limit.boundary_normal(inputs, at.targets, lam_adv)
     return Both(
         x=x,
@@ -221,8 +228,8 @@ def _tiers(at: Targeted, *, root: bool = True, everywhere: bool = False) -> Boun
     certified = solved.certificate
     if not root:
         certified = jnp.abs(at.tau - 1) > (1 - at.gamma) / (1 + at.gamma)
-    known = limit.orthogonality(second.gram, at.gamma)
-    found = limit.certificate(second.gram, at.targets, second.lam_adv, at.gamma)
+    known = conditions.orthogonality(second.gram, at.gamma)
+    found = conditions.certificate(second.gram, at.targets, second.lam_adv, at.gamma)
     v, u = limit.limit_rows(second.inputs, at.targets, second.lam_adv, at.gamma, WIDTH)
     weights = limit.limit_weights(v, u, WIDTH)
     residual = limit.kkt_residual(weights, second.inputs, at.targets, second.lam_adv, at.gamma)
@@ -267,7 +274,7 @@ def _reflection(at: Targeted) -> Bounds:
     second = both(at)
     mirror = data.reflect(second.x, second.normal)
     gram = second.x @ second.x.T
-    before, after = (limit.orthogonality(matrix, at.gamma) for matrix in (gram, second.gram))
+    before, after = (conditions.orthogonality(matrix, at.gamma) for matrix in (gram, second.gram))
     square = 1e-12 * at.radius**2
     return {
         "reflected": equal(second.inputs, mirror, 1e-12 * at.radius),

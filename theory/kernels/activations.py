@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 from twolayer.theory.kernels import angles
 from twolayer.theory.kernels.erf_mixtures import Law, erf_mixture, kolmogorov_rule
 
@@ -99,7 +99,7 @@ def leaky_relu(gamma: Scalar) -> Activation:
         angle: Array | None = None,
         law: Law | None = None,
     ) -> Array:
-        norm_x, norm_z, cosine = (validation.long(each) for each in (norm_x, norm_z, cosine))
+        norm_x, norm_z, cosine = (precision.long(each) for each in (norm_x, norm_z, cosine))
         g = _like(gamma, cosine)
         profile = angles.order_one(cosine, angle)
         return norm_x * norm_z * (g * cosine + (1 - g) ** 2 / (2 * jnp.pi) * profile)
@@ -111,7 +111,7 @@ def leaky_relu(gamma: Scalar) -> Activation:
         angle: Array | None = None,
         law: Law | None = None,
     ) -> Array:
-        cosine = validation.long(cosine)
+        cosine = precision.long(cosine)
         g = _like(gamma, cosine)
         complement = angles.arcsine(cosine, angle)
         moment = (1 + g) ** 2 / 4 + (1 - g) ** 2 / (2 * jnp.pi) * complement

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from twolayer.theory import validation
+from twolayer.theory import precision
 from twolayer.theory.kernels import angles
 
 
@@ -66,7 +66,7 @@ def erf_mixture(scales: Sequence[float] | np.ndarray, weights: Sequence[float] |
 
     def setting(norm_x: Array, norm_z: Array, cosine: Array, law: Law | None):
         """Covariance and q, without their units, 1 / units, dtype and shape."""
-        norm_x, norm_z, cosine = (validation.long(each) for each in (norm_x, norm_z, cosine))
+        norm_x, norm_z, cosine = (precision.long(each) for each in (norm_x, norm_z, cosine))
         shape = jnp.broadcast_shapes(jnp.shape(norm_x), jnp.shape(norm_z), jnp.shape(cosine))
         if law is None:
             unit_x, unit_z = (

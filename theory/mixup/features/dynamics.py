@@ -32,7 +32,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float, Key
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.data import PatchData, Scalar
@@ -314,5 +314,5 @@ def _noise(noise: Any, data: PatchData) -> Array:
             f"noise must be an energy or a Gram tensor of shape {wanted}; "
             f"got shape {jnp.shape(noise)}."
         )
-    gram = validation.kernel_matrix("noise", jnp.reshape(noise, (size, size)))
+    gram = semidefinite.kernel_matrix("noise", jnp.reshape(noise, (size, size)))
     return gram.reshape(wanted).astype(data.coef.dtype)

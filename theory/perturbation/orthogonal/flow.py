@@ -28,7 +28,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 from twolayer.theory.perturbation.orthogonal import limit, multipliers
 from twolayer.theory.perturbation.orthogonal.multipliers import Slope
 
@@ -84,7 +84,7 @@ def normalized_flow(
     """
     h0 = validation.matrix("h0", h0)
     m, n = h0.shape
-    h0, gram = validation.alike(h0, validation.kernel_matrix("gram", gram, size=n))
+    h0, gram = validation.alike(h0, semidefinite.kernel_matrix("gram", gram, size=n))
     eta = validation.scalar("eta", eta, low=0.0, open_low=True)
     steps = validation.integer("steps", steps, low=0)
     y, a, gamma = _network(h0, y, a, gamma, loss)
@@ -145,7 +145,7 @@ def locked_flow(
     """
     q0 = validation.vector("q0", q0)
     n = q0.shape[0]
-    half = validation.kernel_matrix("matrix", matrix, size=n).astype(q0.dtype) / 2
+    half = semidefinite.kernel_matrix("matrix", matrix, size=n).astype(q0.dtype) / 2
     eta = validation.scalar("eta", eta, low=0.0, open_low=True)
     validation.choice("loss", loss, LOSSES)
     steps = validation.integer("steps", steps, low=0)
@@ -167,7 +167,7 @@ def gram_angle(
     small angles: it is that of the part of one across the other, never an arccosine. A matrix of
     norm zero gives NaN.
     """
-    gram = validation.kernel_matrix("gram", gram)
+    gram = semidefinite.kernel_matrix("gram", gram)
     n = gram.shape[0]
     first = validation.matrix("first", first, columns=n)
     second = validation.matrix("second", second, rows=first.shape[0], columns=n)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 
 Slope = float | Float[Array, ""]
 
@@ -96,7 +96,7 @@ def slope(gamma: Any, like: Array, *, linear: bool = False) -> Array:
 
 def checked_gram(gram: Any) -> Array:
     """A Gram matrix in float64."""
-    gram = validation.kernel_matrix("gram", gram)
+    gram = semidefinite.kernel_matrix("gram", gram)
     if jnp.result_type(float) != jnp.float64:
         raise ValueError(
             "gram must be float64: margins are good to 1e-5 only in float32; "

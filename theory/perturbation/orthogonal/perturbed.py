@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 from twolayer.theory.perturbation.orthogonal import multipliers
 
 Scalar = int | float | Float[Array, ""]
@@ -72,7 +72,7 @@ def perturbed_gram(
     Raises:
       ValueError: for shapes that differ, labels other than -1 and +1, or negative numbers.
     """
-    gram_base = validation.kernel_matrix("gram_base", gram_base)
+    gram_base = semidefinite.kernel_matrix("gram_base", gram_base)
     n = gram_base.shape[0]
     base_dot_dir = validation.vector("base_dot_dir", base_dot_dir, length=n)
     targets = validation.labels("targets", targets, length=n).astype(gram_base.dtype)
@@ -122,7 +122,7 @@ def perturbed_multipliers(
 
     Source: [derived].
     """
-    gram_base = validation.kernel_matrix("gram_base", gram_base)
+    gram_base = semidefinite.kernel_matrix("gram_base", gram_base)
     n = gram_base.shape[0]
     targets = validation.labels("targets", targets, length=n)
     factor = multipliers.margin_factor(gram_base, targets, gamma)

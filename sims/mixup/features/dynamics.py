@@ -18,7 +18,7 @@ from twolayer.sims.mixup.features.patches import FEATURES, KINDS, PatchConfig
 from twolayer.theory import validation
 from twolayer.theory.mixup.features import dynamics, laws, training
 from twolayer.theory.mixup.features.data import PatchData
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 from twolayer.theory.mixup.features.theorems import growth as growth_law
 
 LAWS = ("fixed", "beta")

@@ -17,7 +17,7 @@ import numpy as np
 from twolayer.theory import networks
 from twolayer.theory.kernels import deep
 from twolayer.theory.mixup.features import data as features_data
-from twolayer.theory.mixup.features import dynamics as features
+from twolayer.theory.mixup.features import filters
 from twolayer.theory.training import function_space, momentum
 
 # Sizes by their names in annotations, in two sets only, as every shape is compiled: a plain one,
@@ -130,7 +130,7 @@ def draw_patches(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[s
 
 def draw_state(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
     data = draw_patches(rng, shape, sizes)
-    return features.init_state(_key(rng, shape, sizes), data, sizes["m"], 0.3, 1.0)
+    return filters.init_state(_key(rng, shape, sizes), data, sizes["m"], 0.3, 1.0)
 
 
 def _spectrum(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
@@ -295,7 +295,7 @@ EXCLUDED: dict[str, str] = {
     "theory.perturbation.orthogonal.multipliers.slope": "as above",
     "theory.perturbation.orthogonal.multipliers.checked_*": "as above",
     "theory.networks.checked": "a check, as those in arguments",
-    "theory.mixup.features.dynamics.checked": "as above",
+    "theory.mixup.features.filters.checked*": "as above",
     "theory.mixup.features.data.checked": "as above",
     "theory.kernels.activations.relu": "takes nothing",
     "theory.kernels.activations.erf": "takes nothing",

@@ -16,7 +16,7 @@ from jax import Array
 
 from twolayer.theory.mixup.features import dynamics, laws
 from twolayer.theory.mixup.features.data import PatchData, Scalar
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 from twolayer.theory.mixup.features.theorems.instances import SIZES, Training, sample_training
 from twolayer.theory.verification.inequality import Bounds, equal, strictly_less
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem

@@ -17,7 +17,7 @@ from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features import dynamics
 from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.data import PatchData
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 from twolayer.theory.verification.inequality import Bound, equal
 from twolayer.theory.verification.theorem import Knobs, Size
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from twolayer.theory.mixup.features import dynamics, laws
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 from twolayer.theory.mixup.features.theorems.growth import (
     KNOBS,
     descend,

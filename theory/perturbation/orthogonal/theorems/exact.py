@@ -25,7 +25,7 @@ from twolayer.theory.perturbation.orthogonal import (
     perturbed,
 )
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import SLOPES, WIDTH, outputs, signs
-from twolayer.theory.perturbation.orthogonal.theorems.flipped import (
+from twolayer.theory.perturbation.orthogonal.theorems.targeted import (
     KNOBS,
     NEAR,
     SIZES,
@@ -276,9 +276,4 @@ GRADIENT = Theorem(
     },
 )
 
-THEOREMS = (
-    ORTHOGONAL_NOISE,
-    TARGETED_GRAM,
-    RANDOM_TARGETS,
-    GRADIENT,
-)
+THEOREMS = (ORTHOGONAL_NOISE, TARGETED_GRAM, RANDOM_TARGETS, GRADIENT)

@@ -18,7 +18,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float, Key
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 from twolayer.theory.kernels import activations
 from twolayer.theory.kernels.activations import ActivationLike
 
@@ -54,7 +54,7 @@ def init_two_layer(
     key = validation.key("key", key)
     d, m = validation.integer("d", d), validation.integer("m", m)
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
-    normal = jax.random.normal(key, (m, d + 2), validation.long(jnp.zeros((), dtype)).dtype)
+    normal = jax.random.normal(key, (m, d + 2), precision.long(jnp.zeros((), dtype)).dtype)
     p = TwoLayer(w=normal[:, :d] * d**-0.5, b=normal[:, d], a=normal[:, d + 1] * m**-0.5)
     return jax.tree.map(lambda leaf: leaf.astype(dtype), p)
 
@@ -71,18 +71,18 @@ def checked(name: str, p: TwoLayer, *, m: int | None = None, d: int | None = Non
 
 def preactivations(p: TwoLayer, x: Float[Array, "n d"]) -> Float[Array, "m n"]:
     """``w_i . x_n + b_i``, neurons first: later products then need no transpose."""
-    return validation.rounded(_read(p, x)[1], p, x)
+    return precision.rounded(_read(p, x)[1], p, x)
 
 
 def gates(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, "m n"]:
     r"""Derivatives :math:`\phi'(w_i^T x_n + b_i)` of every unit at every input."""
-    return validation.rounded(activations.resolve(gamma).derivative(_read(p, x)[1]), p, x)
+    return precision.rounded(activations.resolve(gamma).derivative(_read(p, x)[1]), p, x)
 
 
 def forward(p: TwoLayer, x: Float[Array, "n d"], gamma: ActivationLike) -> Float[Array, " n"]:
     """Outputs f(x_n), shape ``(n,)``."""
     long, pre = _read(p, x)
-    return validation.rounded(long.a @ activations.resolve(gamma).value(pre), p, x)
+    return precision.rounded(long.a @ activations.resolve(gamma).value(pre), p, x)
 
 
 def input_gradient(
@@ -91,7 +91,7 @@ def input_gradient(
     r"""Gradients :math:`\nabla f(x_n) = \sum_i a_i \phi'(w_i^T x_n + b_i) w_i`, one a row."""
     long, pre = _read(p, x)
     gate = activations.resolve(gamma).derivative(pre)
-    return validation.rounded((long.a[:, None] * gate).T @ long.w, p, x)
+    return precision.rounded((long.a[:, None] * gate).T @ long.w, p, x)
 
 
 def empirical_gate_kernel(

@@ -19,11 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import DTypeLike
+
+from twolayer.theory.precision import long, wider
 
 Record = TypeVar("Record")
-# Most rows of a kernel matrix that is factorised for a check, in a second or two.
-_FACTORISED = 4096
 
 
 def array(name: str, value: Any) -> Array:
@@ -243,49 +242,6 @@ def _numbers(name: str, value: Any) -> Array:
         raise ValueError(f"{name} must be an array of numbers; got {value!r:.80}.") from error
 
 
-def wider(*dtypes: DTypeLike) -> DTypeLike:
-    """The dtype to compute in: float64 if one of these is, else float32."""
-    return jnp.float64 if any(jnp.dtype(each) == jnp.float64 for each in dtypes) else jnp.float32
-
-
-def long(value: Any) -> Any:
-    """Floats of fewer than 32 bits in float32, which has all of them; anything else as it is."""
-    return value.astype(jnp.float32) if _is_short(getattr(value, "dtype", None)) else value
-
-
-def rounding(*values: Any) -> float:
-    """The largest rounding error, relative, of the dtypes in which numbers came.
-
-    What is asked of numbers within rounding (sums of 1, equal norms) is asked within this one, as
-    short floats have it after they were read in float32 too.
-    """
-    dtypes = [getattr(value, "dtype", jnp.result_type(float)) for value in values]
-    return max(
-        float(jnp.finfo(dtype if jnp.issubdtype(dtype, jnp.floating) else float).eps)
-        for dtype in dtypes
-    )
-
-
-def rounded(result: Any, *given: Any) -> Any:
-    """A model's result in the dtype of what the model was given, where all of that is short.
-
-    Networks are stored in short floats and hand their outputs on in them. What they are computed
-    from was read in float32 (:func:`real`); here the result is rounded, once.
-    """
-    dtype, *others = {getattr(leaf, "dtype", None) for leaf in jax.tree.leaves(given)}
-    if others or not _is_short(dtype):
-        return result
-    return jax.tree.map(lambda leaf: leaf.astype(dtype), result)
-
-
-def _is_short(dtype: Any) -> bool:
-    return (
-        dtype is not None
-        and jnp.issubdtype(dtype, jnp.floating)
-        and jnp.finfo(dtype).bits < jnp.finfo(jnp.float32).bits
-    )
-
-
 def is_known(value: Any) -> bool:
     """Whether the entries can be read now, that is, ``value`` is not being traced."""
     return not isinstance(value, jax.core.Tracer)
@@ -300,42 +256,6 @@ def holds(condition: Callable[..., Array], *values: Any) -> bool:
         return True
     with jax.ensure_compile_time_eval():
         return bool(jnp.all(condition(*values)))
-
-
-def kernel_matrix(name: str, value: Any, *, size: int | None = None) -> Array:
-    """A symmetric positive semi-definite matrix, as a kernel gives it for a set of points.
-
-    Symmetric to 1e-10 of its largest entry, and no eigenvalue below minus as much; with more room
-    where rounding needs it: a thousand units of rounding (1e-4 in float32), or ten a row; one a row
-    for short floats. Beyond 4096 rows, where eigenvalues take long, pairs of rows are looked at.
-    """
-    result = matrix(name, value, rows=size, columns=size)
-    n = result.shape[0]
-    if result.shape[1] != n:
-        raise ValueError(f"{name} must be square (N, N); got shape {result.shape}.")
-    room = max(1e-10, max(1000, 10 * n) * rounding(result), n * rounding(value))
-
-    def scaled(known: Array) -> Array:
-        largest = jnp.max(jnp.abs(known))
-        return known / jnp.where(largest > 0, largest, 1).astype(known.dtype)
-
-    def symmetric(known: Array) -> Array:
-        return jnp.abs(scaled(known) - scaled(known).T) <= room
-
-    def semidefinite(known: Array) -> Array:
-        known = scaled(known)
-        if n > _FACTORISED:
-            diagonal = jnp.diagonal(known)
-            pairs = diagonal[:, None] * diagonal[None, :] - known**2
-            return (diagonal >= -room)[:, None] & (pairs >= -room)
-        # Factorising another matrix gives NaN, for a fraction of the work of eigenvalues.
-        return jnp.isfinite(jnp.linalg.cholesky(known + jnp.asarray(room * np.eye(n), known.dtype)))
-
-    if not holds(symmetric, result):
-        raise ValueError(f"{name} must be symmetric to {room:.0e} of its largest entry.")
-    if not holds(semidefinite, result):
-        raise ValueError(f"{name} must be positive semi-definite; it has a negative eigenvalue.")
-    return result
 
 
 def times(name: str, value: Any) -> Array:

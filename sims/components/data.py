@@ -25,7 +25,7 @@ from jax.typing import DTypeLike
 from twolayer.sims.components import image_files, image_sets
 from twolayer.sims.components.image_files import IDX_FILES, NPZ_ARRAYS
 from twolayer.sims.components.image_sets import DATA_VARIABLE, MissingData
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 
 # The folder of Debian's package dataset-fashion-mnist, and the checksum of its arrays.
 FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -51,7 +51,7 @@ def shifted_gauss(
         raise ValueError(f"n must be even, for classes of one size; got {n}.")
     validation.scalar("mu", mu)
     # Short floats are made of numbers that are drawn and shifted in float32.
-    wide = validation.wider(dtype)
+    wide = precision.wider(dtype)
     y = jnp.repeat(jnp.array([1, -1], wide), n // 2)
     x = jax.random.normal(validation.key("key", key), (n, d), wide) + y[:, None] * jnp.asarray(
         mu, wide
@@ -63,7 +63,7 @@ def gauss(key: Array, n: int, d: int, dtype: DTypeLike = jnp.float32) -> tuple[A
     """Structureless data: x ~ N(0, I) of shape ``(n, d)``, y = +-1 uniform and independent of x."""
     n, d = validation.integer("n", n), validation.integer("d", d)
     key_x, key_y = jax.random.split(validation.key("key", key))
-    x = jax.random.normal(key_x, (n, d), validation.wider(dtype)).astype(dtype)
+    x = jax.random.normal(key_x, (n, d), precision.wider(dtype)).astype(dtype)
     return x, jax.random.rademacher(key_y, (n,), dtype)
 
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 
 Weights = Sequence[float] | Array
 _ROUNDING = 1e-5
@@ -79,7 +79,7 @@ def mix(
                 "targets must be labels -1 and +1, or classes as rows (one-hot, for instance "
                 f"jax.nn.one_hot(targets, classes)); got {targets.dtype} of shape {targets.shape}."
             )
-    n, dtype = x.shape[0], validation.wider(x.dtype, targets.dtype)
+    n, dtype = x.shape[0], precision.wider(x.dtype, targets.dtype)
     key_partners, key_weights = jax.random.split(key)
     rows = partners(key_partners, n, points)
     if weights is None:
@@ -111,7 +111,7 @@ def dirichlet(
     key = validation.key("key", key)
     points, n = validation.integer("points", points), validation.integer("n", n)
     validation.scalar("concentration", concentration, low=0.0, open_low=True)
-    dtype = validation.wider(dtype)
+    dtype = precision.wider(dtype)
     if validation.is_known(concentration) and float(concentration) == 1:
         # [measured] The sampler of the law in general takes fifty times as long, and a second to
         # compile; exponential numbers over their sum are uniform on the simplex.
@@ -125,7 +125,7 @@ def dirichlet(
 
 def shares(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Exponential numbers, none of them 0: over their sum they are uniform on the simplex."""
-    key, dtype = validation.key("key", key), validation.wider(dtype)
+    key, dtype = validation.key("key", key), precision.wider(dtype)
     # One draw in 2^23 of float32 is 0: it becomes half of the smallest of the others.
     return jnp.maximum(jax.random.exponential(key, shape, dtype), jnp.finfo(dtype).eps / 2)
 
@@ -162,7 +162,7 @@ def combine(values: Array, rows: Array, weights: Array) -> Array:
         )
     if not validation.holds(lambda rows: (rows >= 0) & (rows < values.shape[0]), rows):
         raise ValueError(f"rows must be in [0, {values.shape[0]}), those of values; got others.")
-    dtype = validation.wider(values.dtype)
+    dtype = precision.wider(values.dtype)
     total: Any = 0
     for index, weight in zip(rows, weights, strict=True):
         weight = weight.astype(dtype).reshape(-1, *(1,) * (values.ndim - 1))

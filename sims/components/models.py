@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 
 # Channels at width 1.
 _CHANNELS = (16, 128, 256)
@@ -83,7 +83,7 @@ class ConvNet(nn.Module):
         validation.number("width", self.width, low=0.0, open_low=True)
         first, second, third = (max(1, round(size * self.width)) for size in _CHANNELS)
         stride = 2 if min(x.shape[1:3]) >= _SMALLEST_HALVED else 1
-        x = x.astype(validation.wider(x.dtype))
+        x = x.astype(precision.wider(x.dtype))
         x = Convolution(first, stride=stride)(x.transpose(3, 1, 2, 0))
         for features in (second, third):
             x = Convolution(features)(x)
@@ -107,7 +107,7 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Outputs ``(n, outputs)``, at least float32, of inputs ``(n, ...)``, flattened."""
-        x = x.reshape(x.shape[0], -1).astype(validation.wider(x.dtype))
+        x = x.reshape(x.shape[0], -1).astype(precision.wider(x.dtype))
         for width in self.hidden:
             x = self.activation(nn.Dense(width)(x))
         return nn.Dense(self.outputs)(x)

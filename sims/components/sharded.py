@@ -23,7 +23,7 @@ from twolayer.sims.components.devices import ROWS, by_rows, everywhere, gathered
 from twolayer.theory import validation
 from twolayer.theory.kernels import shallow
 from twolayer.theory.kernels.activations import Activation, ActivationLike
-from twolayer.theory.training import gradient_descent
+from twolayer.theory.training import dual, gradient_descent
 from twolayer.theory.training.momentum import TrainTrace
 
 KINDS: Mapping[str, Callable[..., Array]] = {
@@ -154,15 +154,15 @@ def train_dual(
       y: labels -1 and +1, shape ``(n,)``.
       a: output weights, shape ``(m,)``.
       steps: number of steps.
-      options: the others of ``twolayer.theory.training.gradient_descent.train_dual``: numbers and
+      options: the others of ``twolayer.theory.training.dual.train_dual``: numbers and
         words.
 
     Returns:
       Coefficients, shape ``(n, m)``, and the trace, as
-      ``twolayer.theory.training.gradient_descent.train_dual`` gives them.
+      ``twolayer.theory.training.dual.train_dual`` gives them.
 
     Raises:
-      ValueError: as ``twolayer.theory.training.gradient_descent.train_dual``.
+      ValueError: as ``twolayer.theory.training.dual.train_dual``.
     """
     x = validation.matrix("x", x)
     pre = validation.matrix("pre", pre, rows=x.shape[0])
@@ -242,5 +242,5 @@ def _train_dual(
         return jax.lax.with_sharding_constraint(array, NamedSharding(mesh, P(ROWS)))
 
     matrix = rows(gradient_descent.gram_matrix(x))
-    trained = gradient_descent.train_dual(rows(pre), matrix, y, a, steps=steps, **dict(options))
+    trained = dual.train_dual(rows(pre), matrix, y, a, steps=steps, **dict(options))
     return gathered(mesh, trained)

@@ -12,7 +12,7 @@ import optax
 from flax import struct
 from jax import Array
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 
 # Published [code]: momentum, weight decay, and a rate that falls tenfold when the loss of an epoch
 # has not come down by 1e-4 of its best value for more than ten epochs.
@@ -114,7 +114,7 @@ def train(
 
         batches = order.reshape(num_batches, batch), first + jnp.arange(num_batches)
         (params, moments), values = jax.lax.scan(step, (params, moments), batches)
-        mean = jnp.mean(values, dtype=validation.wider(values.dtype))
+        mean = jnp.mean(values, dtype=precision.wider(values.dtype))
         with jax.numpy_dtype_promotion("standard"):  # optax multiplies integers by floats
             _, after = plateau.update({}, schedule, value=mean)
         return (params, moments, after), (mean, schedule.scale, score(params))

@@ -21,7 +21,7 @@ from twolayer.sims.mixup.features.sweeps import WeightConfig, mixup_training
 from twolayer.theory.mixup.features import dynamics
 from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.data import PatchData
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 
 LAM_X, LAM_Y = 0.7, 0.6
 

@@ -11,9 +11,10 @@ from jax import Array
 
 from tests.benchmarks.measure import Check, Row, deviation, side_by_side
 from twolayer.theory import geometry
+from twolayer.theory.perturbation.orthogonal import conditions, perturbed
 from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
 from twolayer.theory.perturbation.orthogonal import limit as orthogonal
-from twolayer.theory.perturbation.orthogonal import perturbed
+from twolayer.theory.perturbation.orthogonal import multipliers as limit_multipliers
 
 ANGLE = 1e-3
 
@@ -48,7 +49,7 @@ def limit(
             h, gram, y, orthogonal.output_weights(2, h.dtype), gamma, eta, steps
         )
     )
-    multipliers = jax.jit(lambda gram: orthogonal.solve_multipliers(gram, y, gamma))
+    multipliers = jax.jit(lambda gram: limit_multipliers.solve_multipliers(gram, y, gamma))
     (ours, simulated, plain), (_, found, _) = side_by_side(
         [lambda: solve(x, y), lambda: flow(start, x, y, eta), lambda: weights(rows, x, y, eta)],
         repeats,
@@ -63,7 +64,7 @@ def limit(
         Check("angle reached by the flow", float(angle), at_most=ANGLE),
         Check(
             "samples off the limit's pattern",
-            1 - float(orthogonal.certificate(gram, y, lam, gamma).pattern_fraction),
+            1 - float(conditions.certificate(gram, y, lam, gamma).pattern_fraction),
             at_most=0.0,
         ),
     )
@@ -210,7 +211,7 @@ def lengths(
     @jax.jit
     def plain(base: Array, eps: Array) -> Array:
         moved = base + eps * targets[:, None] * step[None, :]
-        return orthogonal.solve_multipliers(moved @ moved.T, targets, gamma)
+        return limit_multipliers.solve_multipliers(moved @ moved.T, targets, gamma)
 
     (one, ours), (alone, together) = side_by_side(
         [lambda: plain(base, grid[-1]), lambda: sweep(base, grid)], repeats
@@ -237,7 +238,7 @@ def samples(n: int, d: int, dtype: Any = jnp.float64) -> tuple[Array, Array]:
 
 def closed_form(x: Array, y: Array, *, gamma: float) -> Array:
     """Rows of the limit at width 2."""
-    lam = orthogonal.solve_multipliers(x @ x.T, y, gamma)
+    lam = limit_multipliers.solve_multipliers(x @ x.T, y, gamma)
     return jnp.stack(orthogonal.limit_rows(x, y, lam, gamma, 2))
 
 

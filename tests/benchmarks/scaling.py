@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from twolayer.host import jax_setup
 from twolayer.theory.kernels import shallow
+from twolayer.theory.training import dual as gram_descent
 from twolayer.theory.training import gradient_descent
 
 
@@ -32,7 +33,7 @@ def dual(n: int, m: int) -> Callable[[], Any]:
 
     def train(pre: Any, x: Any) -> Any:
         matrix = gradient_descent.gram_matrix(x)
-        return gradient_descent.train_dual(
+        return gram_descent.train_dual(
             pre, matrix, y, a, loss="identity", lr=1e-3, steps=10, gamma=0.0
         )
 

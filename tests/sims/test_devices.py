@@ -15,7 +15,7 @@ from tests.sims import on_devices
 from twolayer.sims.components import devices, sharded
 from twolayer.sims.engine import execution
 from twolayer.theory.kernels import activations, shallow
-from twolayer.theory.training import gradient_descent
+from twolayer.theory.training import dual, gradient_descent
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +50,7 @@ def expected(n):
     results["matvec"] = np.asarray(given["weights"]) @ np.asarray(results["gram lazy"])
     system = np.asarray(shallow.lazy_kernel(x, x, 0.1)) + on_devices.RIDGE * np.eye(n)
     results["ridge"] = np.linalg.solve(system, given["y"])
-    coef, trace = gradient_descent.train_dual(
+    coef, trace = dual.train_dual(
         given["pre"], gradient_descent.gram_matrix(x), given["y"], given["a"], **on_devices.OPTIONS
     )
     results["train coef"] = coef

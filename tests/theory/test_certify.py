@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from twolayer.theory.kernels import shallow
-from twolayer.theory.perturbation.orthogonal import limit
+from twolayer.theory.perturbation.orthogonal import conditions
 from twolayer.theory.perturbation.orthogonal.theorems import intervals as orthogonal_balls
 from twolayer.theory.perturbation.wide.theorems import intervals as wide_balls
 from twolayer.theory.verification import certify, evaluation, intervals, registry
@@ -129,7 +129,7 @@ def test_rounding_flips_a_strict_hypothesis_in_float64():
     gram = 2 * (1 + 2 * tiny) * np.eye(5)
     gram[0, 1:] = gram[1:, 0] = (1.0, tiny, tiny, tiny)
     at = gram, np.ones(5), 0.5
-    floats = jax.jit(limit.orthogonality)(gram, 0.5)
+    floats = jax.jit(conditions.orthogonality)(gram, 0.5)
     assert floats.row_sum < 0.5 * gram[0, 0]
     first = implication(lambda known: orthogonal_balls.sharp(known)[:1])
     assert decide(first, at) is Decision.REFUTED

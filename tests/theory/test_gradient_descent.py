@@ -10,7 +10,7 @@ from scipy import special
 from twolayer.theory import networks
 from twolayer.theory.kernels import activations
 from twolayer.theory.networks import TwoLayer
-from twolayer.theory.training import function_space, gradient_descent
+from twolayer.theory.training import dual, function_space, gradient_descent
 
 N, D, M, STEPS = 12, 8, 10, 200
 # name: (activation, value and derivative for the loop below)
@@ -177,7 +177,7 @@ def test_no_steps_and_no_rate_leave_the_network():
 def test_dual_form_needs_products_alone():
     p0, x, y = problem()
     p, trace = train("logistic, torch's plateau", "gram")
-    coef, dual_trace = gradient_descent.train_dual(
+    coef, dual_trace = dual.train_dual(
         networks.preactivations(p0, x).T,
         gradient_descent.gram_matrix(x),
         y,
@@ -190,9 +190,9 @@ def test_dual_form_needs_products_alone():
     )
     assert coef.shape == (N, M)
     assert_same(dual_trace, trace)
-    assert_same(gradient_descent.dual_weights(p0, coef, x), p)
+    assert_same(dual.dual_weights(p0, coef, x), p)
     z = jax.random.normal(jax.random.key(9), (5, D))
-    assert_same(gradient_descent.apply_dual(p0, coef, x, z), networks.preactivations(p, z).T)
+    assert_same(dual.apply_dual(p0, coef, x, z), networks.preactivations(p, z).T)
     # Step by step, coefficients are signed gate averages: the trace gives the weights back.
     signed = trace.gate_average.T * y[:, None] / N
     assert_same(coef, signed)
@@ -360,13 +360,13 @@ def test_messages_about_snapshots_and_dual_form(rejects):
         along(at=5)
     pre, gram = networks.preactivations(p, x).T, gradient_descent.gram_matrix(x)
     with rejects("gram must have 12 rows; got shape (11, 12)."):
-        gradient_descent.train_dual(pre, gram[1:], y, p.a, **GOOD)
+        dual.train_dual(pre, gram[1:], y, p.a, **GOOD)
     with rejects("a must have length 10; got 9."):
-        gradient_descent.train_dual(pre, gram, y, p.a[1:], **GOOD)
+        dual.train_dual(pre, gram, y, p.a[1:], **GOOD)
     with rejects("coef must have 10 columns; got shape (12, 9)."):
-        gradient_descent.apply_dual(p, jnp.zeros((N, 9)), x, x)
+        dual.apply_dual(p, jnp.zeros((N, 9)), x, x)
     with rejects("coef must have 12 rows; got shape (10, 12)."):
-        gradient_descent.dual_weights(p, jnp.zeros((M, N)), x)
+        dual.dual_weights(p, jnp.zeros((M, N)), x)
 
 
 @pytest.mark.parametrize("coordinates", ["weights", "gram"])
@@ -394,5 +394,5 @@ def test_nothing_in_a_run_is_infinite(scheduler):
         _, trace = gradient_descent.train(p, x, y, steps=3, coordinates="weights", **given)
         gradient_descent.snapshots(p, x, y, at=jnp.array([1, 3]), **given)
         pre = networks.preactivations(p, x).T
-        gradient_descent.train_dual(pre, gradient_descent.gram_matrix(x), y, p.a, steps=3, **given)
+        dual.train_dual(pre, gradient_descent.gram_matrix(x), y, p.a, steps=3, **given)
     assert jnp.all(jnp.isfinite(trace.losses))

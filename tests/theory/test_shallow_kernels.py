@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import dtypes
-from twolayer.theory.kernels import activations, shallow
+from twolayer.theory.kernels import activations, preactivations, shallow
 
 KINDS = {
     "gate": shallow.gate_kernel,
@@ -58,7 +58,7 @@ def pulled_back(name, form):
 gate_kernel = jax.jit(shallow.gate_kernel, static_argnames=("form",))
 nngp_kernel = jax.jit(shallow.nngp_kernel, static_argnames=("form",))
 lazy_kernel = jax.jit(shallow.lazy_kernel, static_argnames=("bias", "form"))
-aug_cosine = jax.jit(shallow.aug_cosine)
+aug_cosine = jax.jit(preactivations.aug_cosine)
 matvec = jax.jit(
     lambda x, z, weights, kind, block, bias: shallow.kernel_matvec(
         x, z, weights, 0.3, kind, block, bias=bias
@@ -70,7 +70,7 @@ matvec = jax.jit(
 def test_hand_values():
     # d = 1, x = z' = 1: rho(1, -1) = 0, rho(1, 0) = 1/sqrt 2, rho(1, 1) = 1.
     x, z = jnp.array([[1.0]]), jnp.array([[-1.0], [0.0], [1.0]])
-    np.testing.assert_allclose(shallow.aug_norm(x), [2**0.5], rtol=1e-15)
+    np.testing.assert_allclose(preactivations.aug_norm(x), [2**0.5], rtol=1e-15)
     np.testing.assert_allclose(aug_cosine(x, z), [[0, 0.5**0.5, 1]], rtol=1e-15)
     np.testing.assert_allclose(gate_kernel(x, z, 0.0), [[0.25, 0.375, 0.5]], rtol=1e-15)
     np.testing.assert_allclose(gate_kernel(x, z, 0.5), [[0.5625, 0.59375, 0.625]], rtol=1e-15)
@@ -106,7 +106,7 @@ def test_gate_gram_is_symmetric_positive_and_exact_on_its_diagonal(gamma):
     assert np.all((gram >= gamma) & (gram <= (1 + gamma**2) / 2 + 1e-15))
     assert np.linalg.eigvalsh(gram)[0] > -1e-12 * len(x)
     nngp = np.asarray(nngp_kernel(x, x, gamma))
-    variance = np.asarray(shallow.aug_norm(x)) ** 2
+    variance = np.asarray(preactivations.aug_norm(x)) ** 2
     np.testing.assert_allclose(np.diag(nngp), variance * (1 + gamma**2) / 2, rtol=1e-14)
 
 
@@ -343,7 +343,9 @@ def test_values_overflow_only_where_they_are_beyond_the_dtype(form):
         np.testing.assert_array_equal(kernel(tiny, tiny, 0.0, init_bias=0.0, form=form), 0)
     opposite = nngp_kernel(huge, -huge, 0.0, init_bias=0.0)
     np.testing.assert_array_equal(np.diag(opposite), 0)
-    np.testing.assert_allclose(shallow.aug_norm(huge), 1e30 * shallow.aug_norm(x, init_bias=0.0))
+    np.testing.assert_allclose(
+        preactivations.aug_norm(huge), 1e30 * preactivations.aug_norm(x, init_bias=0.0)
+    )
 
 
 def test_slope_batches_under_jit_and_differentiates():
@@ -385,7 +387,9 @@ def test_matvec_without_trained_bias_and_its_gradient():
 @jax.jit
 def rebuilt(x, z):
     products = x @ z.T / x.shape[1]
-    cosine = shallow.cosine_from_products(products, shallow.aug_norm(x), shallow.aug_norm(z))
+    cosine = preactivations.cosine_from_products(
+        products, preactivations.aug_norm(x), preactivations.aug_norm(z)
+    )
     return cosine, shallow.gate_profile(cosine, 0.3)
 
 
@@ -425,6 +429,6 @@ def test_bad_input(rejects):
     with rejects("n_samples must be at least 1; got 0"):
         shallow.gate_kernel_mc(jax.random.key(0), x, z, 0.0, 0)
     with rejects("products must have shape (N, M)"):
-        shallow.cosine_from_products(jnp.ones((3, 4)), jnp.ones(4), jnp.ones(3))
+        preactivations.cosine_from_products(jnp.ones((3, 4)), jnp.ones(4), jnp.ones(3))
     with rejects("gamma must be a slope or an activation of degree 1; got erf"):
         shallow.gate_profile(jnp.ones(2), activations.erf())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import dtypes
-from twolayer.theory import networks, validation
+from twolayer.theory import networks, precision, semidefinite, validation
 
 
 def network(p, **sizes):
@@ -30,31 +30,33 @@ WRONG = {
     "empty matrix": (lambda: validation.matrix("x", jnp.ones((0, 2))), "got shape (0, 2)."),
     "no columns": (lambda: validation.matrix("x", jnp.ones((2, 0))), "got shape (2, 0)."),
     "kernel of other points": (
-        lambda: validation.kernel_matrix("k", jnp.ones((2, 3))),
+        lambda: semidefinite.kernel_matrix("k", jnp.ones((2, 3))),
         "k must be square (N, N); got shape (2, 3).",
     ),
     "kernel of another size": (
-        lambda: validation.kernel_matrix("k", jnp.eye(3), size=2),
+        lambda: semidefinite.kernel_matrix("k", jnp.eye(3), size=2),
         "k must have 2 rows; got shape (3, 3).",
     ),
     "kernel the wrong way round": (
-        lambda: validation.kernel_matrix("k", [[1.0, 2.0], [0.0, 1.0]]),
+        lambda: semidefinite.kernel_matrix("k", [[1.0, 2.0], [0.0, 1.0]]),
         "k must be symmetric to 1e-10 of its largest entry.",
     ),
     "kernel with a negative eigenvalue": (
-        lambda: validation.kernel_matrix("k", [[1e-200, 2e-200], [2e-200, 1e-200]]),
+        lambda: semidefinite.kernel_matrix("k", [[1e-200, 2e-200], [2e-200, 1e-200]]),
         "k must be positive semi-definite; it has a negative eigenvalue.",
     ),
     "kernel of pairs that are each allowed": (
-        lambda: validation.kernel_matrix("k", 1.9 * np.eye(3) - 0.9 * np.outer(*[[1, 1, -1]] * 2)),
+        lambda: semidefinite.kernel_matrix(
+            "k", 1.9 * np.eye(3) - 0.9 * np.outer(*[[1, 1, -1]] * 2)
+        ),
         "k must be positive semi-definite",
     ),
     "large negative kernel": (
-        lambda: validation.kernel_matrix("k", -np.eye(4097, dtype=np.float32)),
+        lambda: semidefinite.kernel_matrix("k", -np.eye(4097, dtype=np.float32)),
         "k must be positive semi-definite",
     ),
     "negative kernel of short floats": (
-        lambda: validation.kernel_matrix("k", -jnp.eye(2, dtype=jnp.float32)),
+        lambda: semidefinite.kernel_matrix("k", -jnp.eye(2, dtype=jnp.float32)),
         "k must be positive semi-definite; it has a negative eigenvalue.",
     ),
     "rows": (
@@ -230,11 +232,11 @@ def test_two_sets_of_points_come_back_in_the_wider_dtype():
 
 def test_a_models_result_is_rounded_to_the_short_dtype_of_all_that_came():
     result, short = jnp.full(2, 1 / 3, jnp.float32), jnp.ones(2, jnp.bfloat16)
-    assert validation.rounded(result, {"w": short}, short).dtype == jnp.bfloat16
+    assert precision.rounded(result, {"w": short}, short).dtype == jnp.bfloat16
     others = [short.astype(each) for each in dtypes.FLOAT16]
     for other in (*others, result, [1.0], jnp.ones(2, int)):
-        assert validation.rounded(result, short, other) is result
-    assert validation.rounded(result, jnp.ones(2)) is result
+        assert precision.rounded(result, short, other) is result
+    assert precision.rounded(result, jnp.ones(2)) is result
 
 
 def test_good_values_come_back():
@@ -252,9 +254,9 @@ def test_good_values_come_back():
     assert validation.slope(0) == 0
     for size in (0.0, 1e-300, 1.0, 1e300):
         singular = size * jnp.ones((3, 3))
-        assert validation.kernel_matrix("k", singular, size=3) is singular
+        assert semidefinite.kernel_matrix("k", singular, size=3) is singular
     rounded = jnp.ones((2, 2), jnp.float32).at[0, 1].add(1e-6)
-    assert validation.kernel_matrix("k", rounded) is rounded
+    assert semidefinite.kernel_matrix("k", rounded) is rounded
     assert validation.integer("m", np.int64(3)) == 3
     assert validation.integer("m", 0, low=0) == 0
     assert validation.choice("loss", "identity", ("identity",)) == "identity"

@@ -1,6 +1,7 @@
 from . import activations as activations
 from . import angles as angles
 from . import deep as deep
+from . import preactivations as preactivations
 from . import shallow as shallow
 from .deep import deep_nngp_kernel as deep_nngp_kernel
 from .deep import linear_kernel as linear_kernel

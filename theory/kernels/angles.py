@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import precision
 
 # arccos(t) = sqrt(1 - t) * polynomial(t) on [0, 1], absolute error 2e-8: Abramowitz and Stegun
 # (1964), formula 4.4.46. Highest power first.
@@ -39,12 +39,12 @@ def valued(value: Float[Array, "..."], carrier: Float[Array, "..."]) -> Float[Ar
       value: what the result is.
       carrier: the same up to rounding, of the same shape and dtype; has the derivatives.
     """
-    return validation.long(value)
+    return precision.long(value)
 
 
 @valued.defjvp
 def _valued_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    return valued(*primals), validation.long(tangents[1])
+    return valued(*primals), precision.long(tangents[1])
 
 
 @jax.custom_jvp
@@ -69,8 +69,8 @@ def arcsine(
       The angle's complement, in [-pi/2, pi/2], same shape and dtype.
     """
     if angle is not None:
-        return jnp.pi / 2 - validation.long(angle)
-    clipped = jnp.clip(validation.long(cosine), -1, 1)
+        return jnp.pi / 2 - precision.long(angle)
+    clipped = jnp.clip(precision.long(cosine), -1, 1)
     if clipped.dtype == jnp.float64:
         return jnp.arcsin(clipped)
     size = jnp.abs(clipped)
@@ -85,7 +85,7 @@ def arcsine(
 def _arcsine_jvp(
     primals: tuple[Array, Array | None], tangents: tuple[Array, Any]
 ) -> tuple[Array, Array]:
-    cosine, angle, tangent = (validation.long(value) for value in (*primals, tangents[0]))
+    cosine, angle, tangent = (precision.long(value) for value in (*primals, tangents[0]))
     squared_sine = (1 - cosine) * (1 + cosine)
     inside = squared_sine > 0
     if angle is not None:
@@ -119,9 +119,9 @@ def order_one(
     Source: Cho and Saul (2009), order n = 1 (without their factor 1/pi).
     """
     if angle is not None:
-        angle = validation.long(angle)
+        angle = precision.long(angle)
         return jnp.sin(angle) + (jnp.pi - angle) * jnp.cos(angle)
-    clipped = jnp.clip(validation.long(cosine), -1, 1)
+    clipped = jnp.clip(precision.long(cosine), -1, 1)
     return jnp.sqrt((1 - clipped) * (1 + clipped)) + (jnp.pi / 2 + arcsine(clipped)) * clipped
 
 
@@ -129,7 +129,7 @@ def order_one(
 def _order_one_jvp(
     primals: tuple[Array, Array | None], tangents: tuple[Array, Any]
 ) -> tuple[Array, Array]:
-    cosine, angle, tangent = (validation.long(value) for value in (*primals, tangents[0]))
+    cosine, angle, tangent = (precision.long(value) for value in (*primals, tangents[0]))
     return order_one(cosine, angle), (jnp.pi / 2 + arcsine(cosine, angle)) * tangent
 
 
@@ -141,7 +141,7 @@ def snap(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
     4e-3 (float32) are read as 0. Derivatives are those of the cosine as it came: at parallel inputs
     the first one is 0 within rounding, the second ones are not.
     """
-    cosine = validation.long(cosine)
+    cosine = precision.long(cosine)
     threshold = 1 - 64 * float(jnp.finfo(cosine.dtype).eps)
     snapped = jnp.where(cosine >= threshold, 1, jnp.where(cosine <= -threshold, -1, cosine))
     return valued(snapped, cosine)
@@ -149,7 +149,7 @@ def snap(cosine: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def safe_sqrt(value: Float[Array, "..."]) -> Float[Array, "..."]:
     """Square root of a non-negative number whose derivative at 0 is put to 0."""
-    value = validation.long(value)
+    value = precision.long(value)
     positive = value > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, value, 1)), 0)
 
@@ -163,7 +163,7 @@ def power_of_two(size: Float[Array, "..."]) -> Float[Array, "..."]:
     Returns:
       The same shape and dtype, without derivatives.
     """
-    size = jax.lax.stop_gradient(validation.long(size))
+    size = jax.lax.stop_gradient(precision.long(size))
     _, exponent = jnp.frexp(size)
     return jnp.where(size > 0, jnp.ldexp(jnp.ones_like(size), exponent - 1), 1)
 
@@ -183,7 +183,7 @@ def angle(x: Float[Array, "d"], z: Float[Array, "d"]) -> Float[Array, ""]:
       The angle, shape ``()``, in [0, pi]; pi/2 (cosine 0) where either vector is zero. Gradients
       are finite; 0 where the vectors are parallel (the symmetric gradient) or zero.
     """
-    x, z = validation.long(x), validation.long(z)
+    x, z = precision.long(x), precision.long(z)
     # Squares of squares of the lengths are taken below.
     x, z = (v / power_of_two(jnp.max(jnp.abs(v), initial=0)) for v in (x, z))
     norm_x, norm_z = safe_sqrt(jnp.sum(x * x)), safe_sqrt(jnp.sum(z * z))

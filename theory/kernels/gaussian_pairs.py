@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from twolayer.theory.kernels import angles
-from twolayer.theory.kernels.activations import Activation, Law
+from twolayer.theory.kernels.activations import Activation
+from twolayer.theory.kernels.erf_mixtures import Law
 
 
 class Rows(NamedTuple):

@@ -1,10 +1,10 @@
 """Closed-form kernels of wide two-layer networks: gate, NNGP and lazy (tangent) kernel.
 
 Setting: hidden units w.x + b with w ~ N(0, I/d) and b ~ N(0, init_bias**2), so that two inputs
-have pre-activations with standard deviations ``aug_norm`` and correlation ``aug_cosine``. All
-kernels are Gaussian moments of the activation at these (see
-``twolayer.theory.kernels.activations``). Wherever a slope ``gamma`` is asked for, an ``Activation``
-may be given.
+have pre-activations with the standard deviations and the correlation of
+:mod:`twolayer.theory.kernels.preactivations`. All kernels are Gaussian moments of the activation at
+these (see ``twolayer.theory.kernels.activations``). Wherever a slope ``gamma`` is asked for, an
+``Activation`` may be given.
 
 Accuracy of the Gram form [measured]: float64 1e-12 where the cosine is at least 1e-6 away from
 +-1 and 3e-8 beyond, exact on equal rows; float32 1e-6, or 1e-3 within 1e-5 of +-1. The pairwise
@@ -23,101 +23,18 @@ there the symmetric one, and in higher ones the infinite terms are left out.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
 from twolayer.theory import validation
-from twolayer.theory.kernels import activations, angles
-from twolayer.theory.kernels.activations import Activation, ActivationLike, Scalar
-from twolayer.theory.kernels.gaussian_pairs import Rows, augmented, correlation, inner, moment
+from twolayer.theory.kernels import activations
+from twolayer.theory.kernels.activations import ActivationLike, Scalar
+from twolayer.theory.kernels.forms import of_kind
+from twolayer.theory.kernels.preactivations import checked_bias
 
-_FORMS = ("gram", "pairwise")
 _KINDS = ("gate", "nngp", "lazy")
-
-
-def aug_norm(x: Float[Array, "n d"], *, init_bias: Scalar = 1.0) -> Float[Array, "n"]:
-    r"""Standard deviation of the pre-activation, :math:`\sqrt{|x|^2 / d + \beta^2}`.
-
-    Args:
-      x: inputs as rows, shape ``(N, d)``.
-      init_bias: beta, the standard deviation of the initial bias; 0 for no bias.
-
-    Returns:
-      Shape ``(N,)``; the gradient at a zero row without bias is put to 0.
-
-    Raises:
-      ValueError: if x is not a finite non-empty matrix, or init_bias is negative.
-    """
-    x = validation.matrix("x", x)
-    rows = augmented(x, _bias(init_bias, x.dtype))
-    return rows.norm * rows.unit
-
-
-def aug_cosine(
-    x: Float[Array, "n d"], z: Float[Array, "m d"], *, init_bias: Scalar = 1.0
-) -> Float[Array, "n m"]:
-    r"""Correlation of the pre-activations at two inputs.
-
-    .. math:: \rho(x, z) = (x \cdot z / d + \beta^2) / (\sigma_x \sigma_z)
-
-    with :math:`\sigma` = ``aug_norm``. Snapped to +-1 within 64 rounding errors, so that equal
-    rows give exactly 1; 0 where a row is zero and there is no bias.
-
-    Args:
-      x: inputs as rows, shape ``(N, d)``.
-      z: inputs as rows, shape ``(M, d)``.
-      init_bias: beta, the standard deviation of the initial bias.
-
-    Raises:
-      ValueError: if x and z are not finite non-empty matrices with d columns alike.
-    """
-    x, z = validation.pair(x, z)
-    bias = _bias(init_bias, x.dtype)
-    first, second = augmented(x, bias), augmented(z, bias)
-    covariance = inner(first, second) / x.shape[1] + first.bias[:, None] * second.bias[None, :]
-    return correlation(covariance, first.norm[:, None], second.norm[None, :])
-
-
-def cosine_from_products(
-    products: Float[Array, "n m"],
-    aug_norm_x: Float[Array, "n"],
-    aug_norm_z: Float[Array, "m"],
-    *,
-    init_bias: Scalar = 1.0,
-) -> Float[Array, "n m"]:
-    """``aug_cosine`` from inner products that are already known (or of low rank).
-
-    Args:
-      products: x.z / d, shape ``(N, M)``.
-      aug_norm_x: ``aug_norm`` of the rows of x, shape ``(N,)``.
-      aug_norm_z: ``aug_norm`` of the rows of z, shape ``(M,)``.
-      init_bias: beta, as in ``aug_cosine``.
-
-    Returns:
-      The correlations, shape ``(N, M)``, snapped as in ``aug_cosine``.
-
-    Raises:
-      ValueError: if the three shapes do not match.
-    """
-    products, aug_norm_x, aug_norm_z = validation.alike(
-        validation.real("products", products),
-        validation.real("aug_norm_x", aug_norm_x),
-        validation.real("aug_norm_z", aug_norm_z),
-    )
-    if products.ndim != 2 or products.shape != aug_norm_x.shape + aug_norm_z.shape:
-        raise ValueError(
-            f"products must have shape (N, M) for norms (N,) and (M,); got {products.shape} for "
-            f"{aug_norm_x.shape} and {aug_norm_z.shape}."
-        )
-    unit_x, unit_z = (angles.power_of_two(norm) for norm in (aug_norm_x, aug_norm_z))
-    beta = _bias(init_bias, products.dtype)
-    covariance = products / unit_x[:, None] / unit_z[None, :]
-    covariance = covariance + (beta / unit_x)[:, None] * (beta / unit_z)[None, :]
-    return correlation(covariance, (aug_norm_x / unit_x)[:, None], (aug_norm_z / unit_z)[None, :])
 
 
 def gate_profile(cosine: Float[Array, "..."], gamma: ActivationLike) -> Float[Array, "..."]:
@@ -183,7 +100,7 @@ def gate_kernel(
 
     Source: [code] setting; closed form [derived] from the orthant probability.
     """
-    return _kernel("gate", x, z, gamma, init_bias=init_bias, form=form, block=block)
+    return of_kind("gate", x, z, gamma, init_bias=init_bias, form=form, block=block)
 
 
 def nngp_kernel(
@@ -208,7 +125,7 @@ def nngp_kernel(
 
     Source: Cho and Saul (2009), order one; [derived] for the leaky slope.
     """
-    return _kernel("nngp", x, z, gamma, init_bias=init_bias, form=form, block=block)
+    return of_kind("nngp", x, z, gamma, init_bias=init_bias, form=form, block=block)
 
 
 def lazy_kernel(
@@ -237,7 +154,7 @@ def lazy_kernel(
       form: ``"gram"`` or ``"pairwise"``.
       block: rows of x at a time in the pairwise form.
     """
-    return _kernel("lazy", x, z, gamma, bias=bias, init_bias=init_bias, form=form, block=block)
+    return of_kind("lazy", x, z, gamma, bias=bias, init_bias=init_bias, form=form, block=block)
 
 
 def kernel_matvec(
@@ -279,7 +196,7 @@ def kernel_matvec(
 
     @jax.checkpoint
     def expand(points: Array) -> Array:
-        kernel = _kernel(kind, points, x, gamma, bias=bias, init_bias=init_bias)
+        kernel = of_kind(kind, points, x, gamma, bias=bias, init_bias=init_bias)
         return jnp.matmul(kernel, weights, precision="highest")
 
     values = jax.lax.map(expand, padded.reshape(num_blocks, block, dim))
@@ -319,93 +236,7 @@ def gate_kernel_mc(
     key_weight, key_bias = jax.random.split(validation.key("key", key))
     weight = jax.random.normal(key_weight, (x.shape[1], n_samples), x.dtype)
     weight = weight / float(x.shape[1]) ** 0.5
-    offset = _bias(init_bias, x.dtype) * jax.random.normal(key_bias, (1, n_samples), x.dtype)
+    offset = checked_bias(init_bias, x.dtype) * jax.random.normal(key_bias, (1, n_samples), x.dtype)
     gates_x = derivative(jnp.matmul(x, weight, precision="highest") + offset)
     gates_z = derivative(jnp.matmul(z, weight, precision="highest") + offset)
     return jnp.matmul(gates_x, gates_z.T, precision="highest") / n_samples
-
-
-def _kernel(
-    kind: str,
-    x: Array,
-    z: Array,
-    gamma: ActivationLike,
-    *,
-    bias: bool = True,
-    init_bias: Scalar = 1.0,
-    form: str = "gram",
-    block: int = 16,
-) -> Array:
-    x, z = validation.pair(x, z)
-    activation = activations.resolve(gamma)
-    validation.choice("form", form, _FORMS)
-    block = validation.integer("block", block)
-    if form == "pairwise":
-        return _pairwise(kind, x, z, activation, bias=bias, init_bias=init_bias, block=block)
-    beta = _bias(init_bias, x.dtype)
-    first, second = (augmented(points, beta) for points in (x, z))
-    products = inner(first, second)
-    covariance = products / x.shape[1] + first.bias[:, None] * second.bias[None, :]
-    return _scaled(
-        kind, activation, first.column(), second.row(), covariance, products=products, bias=bias
-    )
-
-
-def _pairwise(
-    kind: str,
-    x: Array,
-    z: Array,
-    activation: Activation,
-    *,
-    bias: bool,
-    init_bias: Scalar,
-    block: int,
-) -> Array:
-    """The kernel pair by pair, from half angles instead of cosines."""
-    beta = _bias(init_bias, x.dtype)
-    root = float(x.shape[1]) ** 0.5
-
-    def vector(row: Rows) -> Array:
-        return jnp.concatenate([row.points / root, row.bias[None]])
-
-    def one_pair(first: Rows, second: Rows) -> Array:
-        a, b = vector(first), vector(second)
-        first, second = (
-            row._replace(variance=jnp.sum(v * v), norm=angles.safe_sqrt(jnp.sum(v * v)))
-            for row, v in ((first, a), (second, b))
-        )
-        at = first, second, jnp.sum(a * b), angles.angle(a, b)
-        products = jnp.matmul(first.points, second.points, precision="highest")
-        return _scaled(kind, activation, *at, products=products, bias=bias)
-
-    points_x, points_z = (augmented(points, beta) for points in (x, z))
-
-    def row(point: Rows) -> Array:
-        return jax.vmap(one_pair, in_axes=(None, 0))(point, points_z)
-
-    return jax.lax.map(jax.checkpoint(row), points_x, batch_size=min(block, x.shape[0]))
-
-
-def _scaled(
-    kind: str,
-    activation: Activation,
-    first: Rows,
-    second: Rows,
-    covariance: Array,
-    angle: Array | None = None,
-    *,
-    products: Array,
-    bias: bool,
-) -> Array:
-    """The kernel of a kind without units, from what is in those of the rows."""
-    name = "value" if kind == "nngp" else "derivative"
-    kernel = moment(name, activation, first, second, covariance, angle)
-    if kind == "nngp" and activation.degree == 1:
-        return kernel * first.unit * second.unit
-    if kind == "lazy":
-        return kernel * (products * first.unit * second.unit + (1 if bias else 0))
-    return kernel
-
-
-def _bias(init_bias: Scalar, dtype: Any) -> Array:
-    return jnp.asarray(validation.scalar("init_bias", init_bias, low=0.0)).astype(dtype)

@@ -22,7 +22,7 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 from twolayer.theory.training import gains
 
 
@@ -123,7 +123,7 @@ def decompose(kernel: Float[Array, "n n"]) -> Spectrum:
       ValueError: for a matrix that is not square, or outside ``jit`` not symmetric (to 1e-10 of its
         largest entry, or rounding) or with an eigenvalue far below 0.
     """
-    kernel = validation.kernel_matrix("kernel", kernel)
+    kernel = semidefinite.kernel_matrix("kernel", kernel)
     values, vectors = gains.spectrum(kernel)
     return Spectrum(values=values, vectors=vectors, kernel=kernel)
 
@@ -227,7 +227,7 @@ def margin_flow(
     Raises:
       ValueError: for shapes that differ, or numbers outside their ranges.
     """
-    kernel_train = validation.kernel_matrix("kernel_train", kernel_train)
+    kernel_train = semidefinite.kernel_matrix("kernel_train", kernel_train)
     n = kernel_train.shape[0]
     kernel_test = validation.matrix("kernel_test", kernel_test, columns=n)
     y = validation.labels("y", y, length=n)

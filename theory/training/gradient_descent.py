@@ -19,10 +19,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import networks, validation
+from twolayer.theory import networks, precision, semidefinite, validation
 from twolayer.theory.kernels.activations import ActivationLike
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.training import momentum
+from twolayer.theory.training.dual import gram_coordinates, moved_network, shortened
 from twolayer.theory.training.momentum import Coordinates, Rule, TrainTrace
 
 COORDINATES = ("auto", "weights", "gram")
@@ -83,7 +84,7 @@ def train(
     def run(part: TwoLayer) -> tuple[TwoLayer, TrainTrace]:
         start, step, finish = _problem(part, x, y, rule, coordinates, gram, products)
         state, (rates, losses) = jax.lax.scan(lambda state, _: step(state), start, length=steps)
-        trained = validation.rounded(finish(state.position), given)
+        trained = precision.rounded(finish(state.position), given)
         return trained, momentum.trace(state, rates, losses, rule.beta)
 
     if neuron_block is None:
@@ -153,79 +154,9 @@ def snapshots(
 
     def segment(state: momentum.State, gap: Array) -> tuple[momentum.State, TwoLayer]:
         state = jax.lax.fori_loop(0, gap, lambda _, state: step(state)[0], state)
-        return state, validation.rounded(finish(state.position), given)
+        return state, precision.rounded(finish(state.position), given)
 
     return jax.lax.scan(segment, start, gaps)[1]
-
-
-def train_dual(
-    pre: Float[Array, "n m"],
-    gram: Float[Array, "n n"],
-    y: Float[Array, " n"],
-    a: Float[Array, " m"],
-    *,
-    loss: str,
-    lr: float | Float[Array, ""],
-    beta: float | Float[Array, ""] = 0.9,
-    steps: int,
-    gamma: ActivationLike,
-    scheduler: str | None = None,
-    torch_plateau: bool = True,
-    products: Any = None,
-) -> tuple[Float[Array, "n m"], TrainTrace]:
-    r"""Train in Gram coordinates alone: no sample and no weight is needed, only their products.
-
-    Args:
-      pre: initial pre-activations :math:`\theta_i(0) \cdot \tilde x_k`, shape ``(n, m)``.
-      gram: :math:`\tilde X \tilde X^T = X X^T + 1`, shape ``(n, n)``.
-      y: labels, shape ``(n,)``.
-      a: output weights, shape ``(m,)``.
-      loss: "identity" or "logistic".
-      lr: learning rate.
-      beta: momentum.
-      steps: number of steps.
-      gamma: slope or activation.
-      scheduler: None or "plateau".
-      torch_plateau: as in :func:`train`.
-      products: as in :func:`train`.
-
-    Returns:
-      Coefficients C of shape ``(n, m)``, with
-      :math:`\theta_i = \theta_i(0) + a_i \sum_k C_{ki} \tilde x_k`, and the trace.
-    """
-    steps = validation.integer("steps", steps, low=0)
-    pre = validation.matrix("pre", pre)
-    n, width = pre.shape
-    gram = validation.kernel_matrix("gram", gram, size=n)
-    a = validation.vector("a", a, length=width)
-    pre, gram, a = validation.alike(pre, gram, a)
-    y = validation.labels("y", y, length=n).astype(pre.dtype)
-    rule = Rule(loss, lr, beta, gamma, scheduler, torch_plateau).check()
-    start, step = momentum.loop(_gram_coordinates(pre, a, gram, products), a, y, rule)
-    state, (rates, losses) = jax.lax.scan(lambda state, _: step(state), start, length=steps)
-    return state.position[1], momentum.trace(state, rates, losses, rule.beta)
-
-
-def apply_dual(
-    p0: TwoLayer, coef: Float[Array, "n m"], x: Float[Array, "n d"], z: Float[Array, "k d"]
-) -> Float[Array, "k m"]:
-    r"""Pre-activations at z of the network with coefficients C, shape ``(k, m)``.
-
-    :math:`\theta_i(0) \cdot \tilde z + a_i \sum_k (\tilde z \cdot \tilde x_k) C_{ki}`: kernel
-    evaluations only, no trained weight is formed.
-    """
-    p0 = networks.checked("p0", p0)
-    x, z = validation.pair(x, z)
-    coef = validation.matrix("coef", coef, rows=x.shape[0], columns=p0.a.shape[0])
-    return networks.preactivations(p0, z).T + ((z @ x.T + 1) @ coef) * p0.a[None, :]
-
-
-def dual_weights(p0: TwoLayer, coef: Float[Array, "n m"], x: Float[Array, "n d"]) -> TwoLayer:
-    """The network whose coefficients are C: one product of sizes m, n, d."""
-    p0 = networks.checked("p0", p0)
-    x = validation.matrix("x", x, columns=p0.w.shape[1])
-    coef = validation.matrix("coef", coef, rows=x.shape[0], columns=p0.a.shape[0])
-    return _dual_weights(p0, coef.T, x)
 
 
 def gram_matrix(x: Float[Array, "n d"]) -> Float[Array, "n n"]:
@@ -265,16 +196,16 @@ def _problem(
         start, step = momentum.loop(_weight_coordinates(p, x, products), p.a, y, rule)
         return start, step, lambda position: TwoLayer(w=position[0], b=position[1], a=p.a)
     n = x.shape[0]
-    gram = gram_matrix(x) if gram is None else validation.kernel_matrix("gram", gram, size=n)
+    gram = gram_matrix(x) if gram is None else semidefinite.kernel_matrix("gram", gram, size=n)
     gram = gram.astype(x.dtype)
     pre = networks.preactivations(p, x).T
-    start, step = momentum.loop(_gram_coordinates(pre, p.a, gram, products), p.a, y, rule)
-    return start, step, lambda position: _dual_weights(p, position[1].T, x)
+    start, step = momentum.loop(gram_coordinates(pre, p.a, gram, products), p.a, y, rule)
+    return start, step, lambda position: moved_network(p, position[1].T, x)
 
 
 def _weight_coordinates(p: TwoLayer, x: Array, products: Any) -> Coordinates:
     # Both products are plain a @ b: the transposed sample matrix is laid out once.
-    rows, columns = _short(x, products), _short(x.T, products)
+    rows, columns = shortened(x, products), shortened(x.T, products)
 
     def read(position: Any) -> Array:
         w, b = position
@@ -291,36 +222,6 @@ def _weight_coordinates(p: TwoLayer, x: Array, products: Any) -> Coordinates:
     return Coordinates(start, jax.tree.map(jnp.zeros_like, start), read, push, advance)
 
 
-def _gram_coordinates(pre: Array, a: Array, gram: Array, products: Any) -> Coordinates:
-    # Position: pre-activations and coefficients; velocity: that of the coefficients. All are kept
-    # (n, m), samples first: on CPU a large matrix times a narrow one is the faster way round.
-    short_gram = _short(gram, products)
-
-    def read(position: Any) -> Array:
-        return position[0].T
-
-    def push(force: Array) -> Array:
-        return force.T
-
-    def advance(position: Any, velocity: Array, rate: Array) -> Any:
-        pre, coef = position
-        scaled = _short(velocity * a[None, :], products)
-        moved = jnp.matmul(short_gram, scaled, preferred_element_type=pre.dtype)
-        return pre + rate * moved, coef + rate * velocity
-
-    nothing = jnp.zeros_like(pre)
-    return Coordinates((pre, nothing), nothing, read, push, advance)
-
-
-def _dual_weights(p: TwoLayer, coef: Array, x: Array) -> TwoLayer:
-    scaled = p.a[:, None] * coef
-    return TwoLayer(w=p.w + scaled @ x, b=p.b + jnp.sum(scaled, axis=1), a=p.a)
-
-
-def _short(operand: Array, products: Any) -> Array:
-    return operand if products is None else operand.astype(products)
-
-
 def _product(left: Array, right: Array, products: Any) -> Array:
     """``left @ right`` with factors in the dtype asked for and sums in that of ``left``."""
-    return jnp.matmul(_short(left, products), right, preferred_element_type=left.dtype)
+    return jnp.matmul(shortened(left, products), right, preferred_element_type=left.dtype)

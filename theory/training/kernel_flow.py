@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 from twolayer.theory.training import gains
 
 
@@ -38,7 +38,7 @@ def kernel_flow(
       ValueError: for a K that is not symmetric and positive semi-definite to 1e-10 of its largest
         entry (or rounding), shapes that do not fit, or a negative time.
     """
-    k = validation.kernel_matrix("k", k)
+    k = semidefinite.kernel_matrix("k", k)
     k_probe = validation.matrix("k_probe", k_probe, columns=k.shape[0])
     y = validation.vector("y", y, length=k.shape[0])
     times = validation.times("times", times)

@@ -18,7 +18,7 @@ from jax import Array
 
 from twolayer.sims.components.attacks import checks
 from twolayer.sims.components.attacks import steps as attack_steps
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 
 NORMS, LINF_STYLES = checks.NORMS, checks.LINF_STYLES
 
@@ -105,7 +105,7 @@ def pgd(
         raise ValueError(f"x must hold at least one point; got shape {x.shape}.")
     # Integers have become floats. Of short floats none but the objective sees the short form.
     dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else x.dtype
-    x = x.astype(validation.wider(dtype))
+    x = x.astype(precision.wider(dtype))
     clean = x.reshape(x.shape[0], -1)
     low, high = checks.box(x, low, high, dtype)
     radius = checks.radius(eps, clean)
@@ -180,7 +180,7 @@ def logit_gap(logits: Array, targets: Array) -> Array:
         are traced).
     """
     logits = validation.shaped("logits", logits, (None, None))
-    logits = logits.astype(validation.wider(logits.dtype))
+    logits = logits.astype(precision.wider(logits.dtype))
     targets = validation.integers("targets", targets, shape=logits.shape[:1])
     classes = logits.shape[1]
     if not validation.holds(lambda known: (known >= 0) & (known < classes), targets):

@@ -18,8 +18,8 @@ from twolayer.sims.mixup.features.patches import FEATURES, KINDS, PatchConfig
 from twolayer.theory import validation
 from twolayer.theory.mixup.features import dynamics, laws, training
 from twolayer.theory.mixup.features.data import PatchData
-from twolayer.theory.mixup.features.dynamics import State
-from twolayer.theory.mixup.features.theorems import learning
+from twolayer.theory.mixup.features.filters import State
+from twolayer.theory.mixup.features.theorems import growth as growth_law
 
 LAWS = ("fixed", "beta")
 # Steps of the flow and its horizon, over which features grow by factors of e^5.
@@ -165,7 +165,7 @@ def _flow(at: State, data: PatchData, energy: Array | float) -> dict[str, Array]
     coarse, fine = FLOW_STEPS
 
     def leg(state: State, dt: Any) -> State:
-        return learning.standard_flow(
+        return growth_law.standard_flow(
             state, data, energy, dt=dt, steps=FLOW_TIMES, field=dynamics.standard_step
         )
 

@@ -17,7 +17,7 @@ from twolayer.sims.mixup.features import patches
 from twolayer.sims.mixup.features.patches import FEATURES, PatchConfig
 from twolayer.sims.mixup.features.sweeps import mixup_training, standard_training
 from twolayer.theory.mixup.features import dynamics
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 
 # A state is kept, or looked at, after so many steps.
 EVERY = 50

@@ -18,7 +18,7 @@ from twolayer.sims.mixup.features.patches import FEATURES, KINDS, PatchConfig
 from twolayer.theory import validation
 from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features import dynamics, noise, training
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

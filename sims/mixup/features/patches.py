@@ -18,10 +18,10 @@ from jax import Array
 from twolayer.sims.engine.experiment import traced, word_index
 from twolayer.theory import validation
 from twolayer.theory.mixup.features import data as features_data
-from twolayer.theory.mixup.features import dynamics
+from twolayer.theory.mixup.features import dynamics, filters
 from twolayer.theory.mixup.features import laws as features_laws
 from twolayer.theory.mixup.features.data import LAYOUTS, PatchData
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 
 KINDS = ("standard", "mixup")
 FEATURES = ("v0", "v1", "u0", "u1")
@@ -101,7 +101,7 @@ def start(key: Array, config: PatchConfig) -> tuple[PatchData, State]:
     """Training set and filters before training."""
     key_data, key_state = jax.random.split(key)
     data = draw_data(key_data, config)
-    return data, dynamics.init_state(
+    return data, filters.init_state(
         key_state, data, config.width, config.init_scale, config.noise_energy
     )
 

@@ -17,9 +17,9 @@ from twolayer.sims.engine.experiment import traced
 from twolayer.sims.mixup.features import patches
 from twolayer.sims.mixup.features.patches import FEATURES, KINDS, PatchConfig
 from twolayer.theory import validation
-from twolayer.theory.mixup.features import dynamics
+from twolayer.theory.mixup.features import dynamics, filters
 from twolayer.theory.mixup.features.data import PatchData
-from twolayer.theory.mixup.features.dynamics import Noise, State
+from twolayer.theory.mixup.features.filters import Noise, State
 
 
 def standard_training(state: State, data: PatchData, lr: Any, noise: Noise, *, steps: int) -> State:
@@ -207,7 +207,7 @@ def simulate_phase(key: Array, config: PhaseConfig, inputs: dict[str, Array]) ->
     key_data, key_state = jax.random.split(key)
 
     def end(data: PatchData, energy: Array) -> tuple[Array, Array]:
-        at = dynamics.init_state(key_state, data, config.width, config.init_scale, energy)
+        at = filters.init_state(key_state, data, config.width, config.init_scale, energy)
         state = standard_training(at, data, config.lr, energy, steps=config.steps)
         return dynamics.signal_gap(state.a), patches.train_error(state, data)
 

@@ -34,7 +34,8 @@ from twolayer.sims.perturbation.orthogonal.artificial_training import (
     train,
 )
 from twolayer.theory import validation
-from twolayer.theory.perturbation.orthogonal import limit
+from twolayer.theory.perturbation.orthogonal import conditions, limit
+from twolayer.theory.perturbation.orthogonal import multipliers as limit_multipliers
 
 LAWS = ("uniform", "gauss")
 NOISE = "noise"
@@ -196,14 +197,14 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
 
     sets = jax.lax.map(second, _as_arrays(config))
     exact, exact_y = gram.astype(jnp.float64), y.astype(jnp.float64)
-    tiers = limit.orthogonality(exact, gamma)
-    multipliers = limit.solve_multipliers(exact, exact_y, gamma)
+    tiers = conditions.orthogonality(exact, gamma)
+    multipliers = limit_multipliers.solve_multipliers(exact, exact_y, gamma)
     return {
         **sets,
         "clean_plane": clean @ axes.T,
         "clean_acc": right(outputs(x, clean, a, gamma)),
         "hypothesis_ratio": tiers.paper_lhs / tiers.p_max,
-        "pattern": limit.certificate(exact, exact_y, multipliers, gamma).pattern_fraction,
+        "pattern": conditions.certificate(exact, exact_y, multipliers, gamma).pattern_fraction,
     }
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from twolayer.theory.perturbation.orthogonal import flow, limit
+from twolayer.theory.perturbation.orthogonal import multipliers as limit_multipliers
 
 
 def train(
@@ -79,7 +80,7 @@ def share_right(y: Array, values: Array) -> Array:
 def limit_accuracy(gram: Array, targets: Array, gamma: Array, cross: Array, y: Array) -> Array:
     """Accuracy of the closed-form limit, NaN where it does not exist in double precision."""
     exact = targets.astype(jnp.float64)
-    multipliers = limit.solve_multipliers(gram.astype(jnp.float64), exact, gamma)
+    multipliers = limit_multipliers.solve_multipliers(gram.astype(jnp.float64), exact, gamma)
     values = cross @ (multipliers * exact).astype(cross.dtype)
     return jnp.where(jnp.all(jnp.isfinite(multipliers)), share_right(y, values), jnp.nan)
 

@@ -17,7 +17,14 @@ from jax import Array
 
 from twolayer.sims.engine.experiment import traced
 from twolayer.theory import geometry, validation
-from twolayer.theory.perturbation.orthogonal import agreement, data, limit, perturbed
+from twolayer.theory.perturbation.orthogonal import (
+    agreement,
+    conditions,
+    data,
+    limit,
+    multipliers,
+    perturbed,
+)
 from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
 
 FAMILIES = ("flipped", "near", "random", "noise")
@@ -110,14 +117,14 @@ def simulate(key: Array, config: FamilyConfig, inputs: dict[str, Array]) -> dict
 
     def point(pair: tuple[Array, Array]) -> dict[str, Array]:
         gamma, tau = pair
-        lam = limit.solve_multipliers(x @ x.T, y, gamma)
+        lam = multipliers.solve_multipliers(x @ x.T, y, gamma)
         normal = limit.boundary_normal(x, y, lam)
         step = geometry.direction(normal, "l2")
         moved = perturbed.perturb(base, targets, step, tau / n_base**0.5)
         gram = moved @ moved.T
-        lam_adv = limit.solve_multipliers(gram, targets, gamma)
+        lam_adv = multipliers.solve_multipliers(gram, targets, gamma)
         learnt = limit.boundary_normal(moved, targets, lam_adv)
-        tiers = limit.orthogonality(gram, gamma)
+        tiers = conditions.orthogonality(gram, gamma)
         trained = jnp.asarray(jnp.nan)
         if config.steps:
             flow = orthogonal_flow.normalized_flow(
@@ -128,7 +135,7 @@ def simulate(key: Array, config: FamilyConfig, inputs: dict[str, Array]) -> dict
             trained = jnp.mean(jnp.sign(values) == jnp.sign(z @ normal))
         return {
             "agreement": agreement.isotropic_agreement(normal, learnt),
-            "certificate": limit.certificate(gram, targets, lam_adv, gamma).holds,
+            "certificate": conditions.certificate(gram, targets, lam_adv, gamma).holds,
             "sharp": tiers.sharp,
             "paper": tiers.paper,
             "gram_gap": jnp.max(jnp.abs(gram - base @ base.T)),

@@ -15,7 +15,7 @@ from jax import Array
 
 from twolayer.sims.engine.experiment import traced
 from twolayer.theory import geometry, validation
-from twolayer.theory.perturbation.orthogonal import data
+from twolayer.theory.perturbation.orthogonal import conditions, data, multipliers
 from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
 from twolayer.theory.perturbation.orthogonal import limit as orthogonal
 
@@ -88,7 +88,7 @@ def simulate_flow(key: Array, config: FlowConfig, inputs: dict[str, Array]) -> d
     y = data.balanced_labels(n)
     gram = x @ x.T
     gamma = config.gamma
-    lam = orthogonal.solve_multipliers(gram, y, gamma)
+    lam = multipliers.solve_multipliers(gram, y, gamma)
     limit = orthogonal.limit_weights(*orthogonal.limit_rows(x, y, lam, gamma, width), width)
     a = orthogonal.output_weights(width)
     # A normal number's distribution function is uniform.
@@ -113,7 +113,7 @@ def simulate_flow(key: Array, config: FlowConfig, inputs: dict[str, Array]) -> d
     return {
         **path,
         "time": config.rate * _CHUNK * jnp.arange(1.0, config.chunks + 1),
-        "certificate": orthogonal.certificate(gram, y, lam, gamma).holds,
+        "certificate": conditions.certificate(gram, y, lam, gamma).holds,
     }
 
 
@@ -177,10 +177,10 @@ def simulate_tier(key: Array, config: TierConfig, inputs: dict[str, Array]) -> d
 
 
 def _tiers(gram: Array, y: Array, gamma: Array) -> dict[str, Array]:
-    report = orthogonal.orthogonality(gram, gamma)
-    lam = orthogonal.solve_multipliers(gram, y, gamma)
+    report = conditions.orthogonality(gram, gamma)
+    lam = multipliers.solve_multipliers(gram, y, gamma)
     return {
         "paper": report.paper,
         "sharp": report.sharp,
-        "certificate": orthogonal.certificate(gram, y, lam, gamma).holds,
+        "certificate": conditions.certificate(gram, y, lam, gamma).holds,
     }

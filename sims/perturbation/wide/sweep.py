@@ -23,7 +23,7 @@ from twolayer.sims.perturbation.wide.setting import (
 )
 from twolayer.theory import geometry, networks, validation
 from twolayer.theory.networks import TwoLayer
-from twolayer.theory.perturbation.wide import surrogate
+from twolayer.theory.perturbation.wide import directions, surrogate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ def simulate(key: Array, config: Config, inputs: dict[str, Array]) -> dict[str, 
     nets = map_seeds(fit_f, rates_f)
     num_f, num_times = rates_f.shape[0], epochs_f.shape[0]
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), nets)
-    representer = surrogate.representer_direction(x, y, x, config.gamma)
+    representer = directions.representer_direction(x, y, x, config.gamma)
     targets = jnp.stack(
         [
             surrogate.random_targets(

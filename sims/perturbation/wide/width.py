@@ -12,7 +12,7 @@ from twolayer.sims.components import data
 from twolayer.sims.engine.experiment import traced
 from twolayer.theory import networks, validation
 from twolayer.theory.kernels import shallow
-from twolayer.theory.perturbation.wide import bounds
+from twolayer.theory.perturbation.wide import lazy_training
 from twolayer.theory.training import function_space, gradient_descent
 
 
@@ -86,19 +86,19 @@ def simulate(key: Array, config: WidthConfig, inputs: dict[str, Array]) -> dict[
             steps=config.steps,
             gamma=config.gamma,
         )
-        drift = bounds.lazy_drift(p, x, y, z, trace.loss_factors, config.gamma)
+        drift = lazy_training.lazy_drift(p, x, y, z, trace.loss_factors, config.gamma)
         moved = networks.forward(trained, z, config.gamma) - networks.forward(p, z, config.gamma)
         gap = networks.empirical_gate_kernel(p, z, x, config.gamma) - exact
         return {
             "kernel_gap": jnp.max(jnp.abs(gap)),
             "lazy_gap": jnp.max(jnp.abs(moved - drift)),
-            "lazy_bound": jnp.max(bounds.lazy_bound(p, x, z, tau, config.gamma)),
+            "lazy_bound": jnp.max(lazy_training.lazy_bound(p, x, z, tau, config.gamma)),
             "drift": jnp.max(jnp.abs(drift)),
         }
 
-    expected = bounds.expected_lazy_bound(x, z, tau, config.gamma, config.width)
+    expected = lazy_training.expected_lazy_bound(x, z, tau, config.gamma, config.width)
     return {
         **jax.lax.map(one, jax.random.split(key_inits, config.inits)),
-        "kernel_radius": bounds.width_radius(config.width, exact.size, config.delta),
+        "kernel_radius": lazy_training.width_radius(config.width, exact.size, config.delta),
         "lazy_expected": jnp.max(expected),
     }

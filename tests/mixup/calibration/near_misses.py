@@ -4,7 +4,7 @@ import dataclasses
 import functools
 
 from tests.theory.weakenings import largest, smallest, tightened
-from twolayer.theory.mixup.calibration.theorems import mixup_posterior, temperature
+from twolayer.theory.mixup.calibration.theorems import midpoint, mixup_posterior, temperature
 
 NEAR_MISSES = {
     "probability of the mate at most 0.995 e^c/k": smallest(
@@ -20,7 +20,7 @@ NEAR_MISSES = {
         )
     ),
     "floor of the midpoint loss higher by a hundred-thousandth": largest(
-        tightened(mixup_posterior.FLOOR, 0.99999, "floor")
+        tightened(midpoint.FLOOR, 0.99999, "floor")
     ),
 }
 # Verification on 1000 random instances sees nothing of these.

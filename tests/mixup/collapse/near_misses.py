@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from tests.theory.weakenings import smallest
 from twolayer.theory.mixup.collapse import dual, optimal_features
+from twolayer.theory.mixup.collapse.theorems import class_pairs
 from twolayer.theory.mixup.collapse.theorems import optimal_features as collapse_theorems
 from twolayer.theory.verification.inequality import Bound
 
@@ -35,8 +36,8 @@ def _more_convex(at):
 NEAR_MISSES = {
     "log odds kept within 0.999 of the distance": smallest(
         dataclasses.replace(
-            collapse_theorems.BOUNDARY,
-            conclusions=functools.partial(collapse_theorems._boundary, crowded=0.999),
+            class_pairs.BOUNDARY,
+            conclusions=functools.partial(class_pairs._boundary, crowded=0.999),
         )
     ),
     "dual gap above kappa/2 + 1 by a hundred-thousandth": smallest(

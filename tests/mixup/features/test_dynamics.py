@@ -11,8 +11,9 @@ from scipy import special
 
 from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features import dynamics, training
+from twolayer.theory.mixup.features import filters as features_filters
 from twolayer.theory.mixup.features import noise as features_noise
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 
 KEY = jax.random.key(0)
 make = functools.partial(
@@ -242,7 +243,9 @@ def test_starts_have_the_law_of_inner_products():
     gram = features_noise.noise_gram(vectors, vectors)
     width = 20000
     for noise in (15.0, gram):
-        state = jax.jit(dynamics.init_state, static_argnums=2)(KEY, data, width, 0.01, noise)
+        state = jax.jit(features_filters.init_state, static_argnums=2)(
+            KEY, data, width, 0.01, noise
+        )
         assert state.a.shape == (2, width, 4) and state.q.shape == (2, width, N, P)
         assert np.std(state.a) == pytest.approx(0.01, rel=0.02)
         assert not np.any(np.asarray(state.q)[:, :, np.asarray(data.noise_mask) == 0])
@@ -259,7 +262,7 @@ def test_more_noise_patches_than_dimensions_have_a_start_too():
     data = make(8, 4, 0.3, 0.5)
     vectors = features_noise.gaussian_noise(KEY, data, 10, 1.0)
     gram = features_noise.noise_gram(vectors, vectors)
-    state = jax.jit(dynamics.init_state, static_argnums=2)(KEY, data, 20000, 0.1, gram)
+    state = jax.jit(features_filters.init_state, static_argnums=2)(KEY, data, 20000, 0.1, gram)
     flat = np.asarray(state.q).reshape(40000, -1)
     wanted = 0.01 * np.asarray(gram).reshape(flat.shape[1], -1)
     scale = 5 * 2**0.5 * np.max(wanted) / 200
@@ -289,7 +292,7 @@ def test_lifted_filters_have_the_inner_products_asked_for():
 
 def test_runs_are_steps_and_records_are_of_their_states():
     data = make(8, 3, 0.3, 0.5)
-    start = jax.jit(dynamics.init_state, static_argnums=2)(KEY, data, 2, 0.3, 4.0)
+    start = jax.jit(features_filters.init_state, static_argnums=2)(KEY, data, 2, 0.3, 4.0)
     schedule = (("mixup", 4), ("standard", 2))
     run = jax.jit(training.run, static_argnums=(2, 7))
     end, trace = run(start, data, schedule, 0.3, 4.0, 0.7, 0.6, 2)
@@ -364,16 +367,16 @@ def test_wrong_nodes_are_named(rejects):
 def test_wrong_starts_and_noise_are_named(rejects):
     data = make(8, 3, 0.3, 0.5)
     with rejects("width must be at least 1; got 0"):
-        dynamics.init_state(KEY, data, 0, 0.1, 4.0)
+        features_filters.init_state(KEY, data, 0, 0.1, 4.0)
     with rejects("init_scale must be in (0, inf); got 0.0"):
-        dynamics.init_state(KEY, data, 1, 0.0, 4.0)
+        features_filters.init_state(KEY, data, 1, 0.0, 4.0)
     with rejects("dim must be at least 5; got 4"):
         features_noise.gaussian_noise(KEY, data, 4, 1.0)
     with rejects("noise_energy must be in (0, inf)"):
         features_noise.gaussian_noise(KEY, data, 9, -1.0)
     vectors = features_noise.gaussian_noise(KEY, data, 9, 1.0)
     with rejects("noise must be positive semi-definite"):
-        dynamics.init_state(KEY, data, 1, 0.1, -features_noise.noise_gram(vectors, vectors))
+        features_filters.init_state(KEY, data, 1, 0.1, -features_noise.noise_gram(vectors, vectors))
     with rejects("gram must be symmetric"):
         features_noise.gram_root([[1.0, 1.0], [0.0, 1.0]])
     with rejects("vectors must be linearly independent where they are not 0"):
@@ -385,7 +388,7 @@ def test_wrong_starts_and_noise_are_named(rejects):
 def test_a_run_keeps_the_dtype_of_its_state():
     """Rates, noise and data of another dtype: a step gives what the next one takes."""
     data = make(6, 3, 0.4, 0.5)
-    long = dynamics.init_state(KEY, data, 2, 0.1, 1.0)
+    long = features_filters.init_state(KEY, data, 2, 0.1, 1.0)
     short = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), long)
     schedule = (("standard", 2), ("mixup", 2))
     run = jax.jit(training.run, static_argnums=(2, 7))

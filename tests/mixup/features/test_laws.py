@@ -14,9 +14,10 @@ import pytest
 
 from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features import dynamics, laws
+from twolayer.theory.mixup.features import filters as features_filters
 from twolayer.theory.mixup.features import noise as features_noise
-from twolayer.theory.mixup.features.dynamics import State
-from twolayer.theory.mixup.features.theorems import learning
+from twolayer.theory.mixup.features.filters import State
+from twolayer.theory.mixup.features.theorems import growth
 
 ENERGY, LR, LEG = 15.0, 0.2, 500
 
@@ -28,7 +29,7 @@ ENERGY, LR, LEG = 15.0, 0.2, 500
 def start(seed, scale=0.01, energy=ENERGY, rho=0.1, layout="fixed"):
     key_data, key_state = jax.random.split(jax.random.key(seed))
     data = features_data.make_patch_data(key_data, 100, 4, rho, 0.5, 1, layout)
-    return data, dynamics.init_state(key_state, data, 5, scale, energy)
+    return data, features_filters.init_state(key_state, data, 5, scale, energy)
 
 
 @jax.jit
@@ -227,7 +228,7 @@ def test_gaussian_noise_and_fresh_samples_agree_with_the_closed_form(train):
 
 @functools.partial(jax.jit, static_argnames="steps")
 def flow(state, data, dt, steps):
-    return learning.standard_flow(
+    return growth.standard_flow(
         state, data, ENERGY, dt=dt, steps=steps, field=dynamics.standard_step
     )
 

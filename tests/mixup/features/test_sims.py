@@ -19,7 +19,7 @@ from twolayer.sims.mixup.features.patches import PatchConfig
 from twolayer.sims.mixup.features.sweeps import PhaseConfig, ScaleConfig, WeightConfig
 from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features import training
-from twolayer.theory.mixup.features.theorems import dynamics
+from twolayer.theory.mixup.features.theorems import instances
 
 STUDIES = {study.name: study for study in experiment.EXPERIMENT.studies}
 TINY = {"n": 16, "rho": 0.25, "width": 2, "init_scale": 0.3, "noise_energy": 4.0}
@@ -87,7 +87,9 @@ def test_training_is_descent_on_explicit_samples(kind):
 
     @jax.jit
     def descend(weights):
-        loss = functools.partial(dynamics.mixed_loss, inputs=inputs, y=data.y, lam_x=lam, lam_y=lam)
+        loss = functools.partial(
+            instances.mixed_loss, inputs=inputs, y=data.y, lam_x=lam, lam_y=lam
+        )
 
         def step(weights, _):
             return weights - 0.2 * jax.grad(loss)(weights), loss(weights)

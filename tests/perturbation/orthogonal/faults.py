@@ -8,19 +8,28 @@ import jax.numpy as jnp
 
 from tests.theory.changes import SLIGHTLY, field, part, scaled, tilted
 from twolayer.theory import geometry
-from twolayer.theory.perturbation.orthogonal import agreement, data, exact, flow, limit, perturbed
+from twolayer.theory.perturbation.orthogonal import (
+    agreement,
+    conditions,
+    data,
+    exact,
+    flow,
+    limit,
+    multipliers,
+    perturbed,
+)
 
 FAULTS = {
     "boundary": ("without signs", limit, "boundary_normal", jnp.abs),
-    "margins": ("off by a millionth", limit, "solve_multipliers", SLIGHTLY),
+    "margins": ("off by a millionth", multipliers, "solve_multipliers", SLIGHTLY),
     "kkt": ("v off by a millionth", limit, "limit_rows", part(0, 1 + 1e-6)),
     "norm": ("v off by a millionth", limit, "limit_rows", part(0, 1 + 1e-6)),
     "rank": ("tilted", flow, "descent_coefficients", tilted),
     "limit": ("tilted", flow, "descent_coefficients", tilted),
-    "paper_multipliers": ("a tenth", limit, "solve_multipliers", scaled(0.1)),
-    "sharp_multipliers": ("a fifth larger", limit, "solve_multipliers", scaled(1.2)),
-    "paper_tier": ("lo reversed", limit, "orthogonality", field("lam_lo", scaled(-1.0))),
-    "sharp_tier": ("least halved", limit, "certificate", field("min_lam", scaled(0.5))),
+    "paper_multipliers": ("a tenth", multipliers, "solve_multipliers", scaled(0.1)),
+    "sharp_multipliers": ("a fifth larger", multipliers, "solve_multipliers", scaled(1.2)),
+    "paper_tier": ("lo reversed", conditions, "orthogonality", field("lam_lo", scaled(-1.0))),
+    "sharp_tier": ("least halved", conditions, "certificate", field("min_lam", scaled(0.5))),
     "attack": ("gain 0.9", geometry, "direction_gain", scaled(0.9)),
     "decomposition": ("noise doubled", agreement, "decompose", part(0, 2.0)),
     "perturbed_gram": ("off by a millionth", perturbed, "perturbed_gram", SLIGHTLY),

@@ -3,13 +3,13 @@
 import dataclasses
 
 from tests.theory.weakenings import smallest, tightened
-from twolayer.theory.perturbation.orthogonal import limit
+from twolayer.theory.perturbation.orthogonal import conditions as limit_conditions
 from twolayer.theory.perturbation.orthogonal.theorems import agreement, conditions, instances
 from twolayer.theory.verification.inequality import Bound, strictly_less
 
 
 def _own_interaction(at):
-    report = limit.orthogonality(at.gram, at.gamma)
+    report = limit_conditions.orthogonality(at.gram, at.gamma)
     hi = 2 / ((1 + at.gamma**2) * report.r_min**2 - 2 * at.gamma * report.row_sum)
     return {"below": Bound(lhs=at.lam, rhs=hi)}
 

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from twolayer.theory import geometry
-from twolayer.theory.perturbation.orthogonal import agreement, limit, perturbed
+from twolayer.theory.perturbation.orthogonal import (
+    agreement,
+    conditions,
+    limit,
+    multipliers,
+    perturbed,
+)
 
 N, D, K = 5, 6, 4
 rng = np.random.default_rng(0)
@@ -20,7 +26,7 @@ angles = jax.jit(geometry.row_angles)
 perturb = jax.jit(perturbed.perturb)
 perturbed_gram = jax.jit(perturbed.perturbed_gram)
 perturbed_multipliers = jax.jit(perturbed.perturbed_multipliers)
-solve_multipliers = jax.jit(limit.solve_multipliers)
+solve_multipliers = jax.jit(multipliers.solve_multipliers)
 decompose = jax.jit(agreement.decompose)
 certificate = jax.jit(agreement.agreement_certificate)
 noise_bounds = jax.jit(agreement.noise_bounds, static_argnums=1)
@@ -175,7 +181,7 @@ def many_dimensions(rows, labels, factor, points):
     """Six samples and eight noise points in 20000 dimensions, slope 0.9, and points to ask at."""
     gamma = 0.9
     x, base, z = jnp.split(rows, (6, 14))
-    lam = limit.solve_multipliers(x @ x.T, labels[:6], gamma)
+    lam = multipliers.solve_multipliers(x @ x.T, labels[:6], gamma)
     unit = geometry.direction(limit.boundary_normal(x, labels[:6], lam), "l2")
     z = z + jnp.linspace(-30.0, 30.0, points)[:, None] * unit[None, :]
     r_base = jnp.min(jnp.linalg.norm(base, axis=1))
@@ -183,8 +189,8 @@ def many_dimensions(rows, labels, factor, points):
     targets = labels[6:]
     inputs = perturbed.perturb(base, targets, unit, eps)
     gram = perturbed.perturbed_gram(base @ base.T, base @ unit, 1.0, targets, eps)
-    known = limit.orthogonality(gram, gamma)
-    lam_adv = limit.solve_multipliers(inputs @ inputs.T, targets, gamma)
+    known = conditions.orthogonality(gram, gamma)
+    lam_adv = multipliers.solve_multipliers(inputs @ inputs.T, targets, gamma)
     noise, feature = agreement.decompose(z, base, targets, lam_adv, unit, eps)
     coarse = 1 / (2 * known.r_max**2), 3 / (2 * gamma**2 * known.r_min**2)
     sharp = agreement.agreement_certificate(z, base, targets, unit, eps, known.lam_lo, known.lam_hi)

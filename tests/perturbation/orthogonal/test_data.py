@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twolayer.theory.perturbation.orthogonal import data, limit
+from twolayer.theory.perturbation.orthogonal import conditions, data, limit, multipliers
 
 KEY = jax.random.key(0)
 frame = jax.jit(data.orthonormal_rows)
@@ -58,7 +58,7 @@ def test_near_orthogonal_samples_around_the_papers_hypothesis(share, held):
     cosines = gram / np.outer(radii, radii)
     np.testing.assert_allclose(np.abs(cosines[off]), rho, rtol=1e-10)
     np.testing.assert_allclose(gram, gram.T, rtol=0, atol=1e-15)
-    assert limit.orthogonality(x @ x.T, gamma).paper == held
+    assert conditions.orthogonality(x @ x.T, gamma).paper == held
 
 
 def test_signed_gram_reads_the_upper_triangle():
@@ -81,7 +81,7 @@ def test_householder_samples_learn_the_same_boundary_from_flipped_labels():
         x, y, reflected = data.householder(key, n, 10, radius)
         normals = [
             limit.boundary_normal(
-                points, labels, limit.solve_multipliers(points @ points.T, labels, gamma)
+                points, labels, multipliers.solve_multipliers(points @ points.T, labels, gamma)
             )
             for points, labels in ((x, y), (reflected, -y))
         ]

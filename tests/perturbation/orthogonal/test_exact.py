@@ -5,7 +5,7 @@ import pytest
 
 from twolayer.theory import geometry
 from twolayer.theory.perturbation.orthogonal import agreement as orthogonal_agreement
-from twolayer.theory.perturbation.orthogonal import exact, perturbed
+from twolayer.theory.perturbation.orthogonal import conditions, exact, multipliers, perturbed
 from twolayer.theory.perturbation.orthogonal import limit as orthogonal
 
 N, D, R, GAMMA = 12, 40, 3.0, 0.5
@@ -33,12 +33,12 @@ def numpy_multipliers(gram, y, gamma):
 @jax.jit
 def train(x, y, base, targets, eps, z):
     """Both trainings: what the second is trained on, its multipliers, tiers, and all outputs."""
-    lam = orthogonal.solve_multipliers(x @ x.T, y, GAMMA)
+    lam = multipliers.solve_multipliers(x @ x.T, y, GAMMA)
     normal = orthogonal.boundary_normal(x, y, lam)
     unit = geometry.direction(normal, "l2")
     inputs = perturbed.perturb(base, targets, unit, eps)
     gram = inputs @ inputs.T
-    lam_adv = orthogonal.solve_multipliers(gram, targets, GAMMA)
+    lam_adv = multipliers.solve_multipliers(gram, targets, GAMMA)
     normal_adv = orthogonal.boundary_normal(inputs, targets, lam_adv)
     rows = orthogonal.limit_rows(x, y, lam, GAMMA, 4)
     rows_adv = orthogonal.limit_rows(inputs, targets, lam_adv, GAMMA, 4)
@@ -50,8 +50,8 @@ def train(x, y, base, targets, eps, z):
         "first": orthogonal.predict(z, *rows, GAMMA, 4),
         "second": orthogonal.predict(z, *rows_adv, GAMMA, 4),
         "isotropic": orthogonal_agreement.isotropic_agreement(normal, normal_adv),
-        "certificate": orthogonal.certificate(gram, targets, lam_adv, GAMMA).holds,
-        "paper": orthogonal.orthogonality(gram, GAMMA).paper,
+        "certificate": conditions.certificate(gram, targets, lam_adv, GAMMA).holds,
+        "paper": conditions.orthogonality(gram, GAMMA).paper,
     }
 
 
@@ -179,7 +179,7 @@ def test_targeted_gram_entry_by_entry():
 
 
 targeted_gram = jax.jit(exact.targeted_gram)
-orthogonality = jax.jit(orthogonal.orthogonality)
+orthogonality = jax.jit(conditions.orthogonality)
 
 
 def test_targeted_gram_of_reflections():

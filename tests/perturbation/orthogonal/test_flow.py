@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twolayer.theory import geometry
-from twolayer.theory.perturbation.orthogonal import data
+from twolayer.theory.perturbation.orthogonal import conditions, data, multipliers
 from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
 from twolayer.theory.perturbation.orthogonal import limit as orthogonal
 
@@ -31,7 +31,7 @@ def to_the_limit(x, w0, y, gamma, loss="exponential"):
 
 def _to_the_limit(x, w0, y, gamma, loss):
     gram, a = x @ x.T, orthogonal.output_weights(M)
-    lam = orthogonal.solve_multipliers(gram, y, gamma)
+    lam = multipliers.solve_multipliers(gram, y, gamma)
     limit = jnp.repeat(jnp.stack(orthogonal.limit_coefficients(y, lam, gamma)), M // 2, axis=0)
 
     def leg(state, _):
@@ -52,7 +52,7 @@ def _to_the_limit(x, w0, y, gamma, loss):
         }
 
     _, legs = jax.lax.scan(leg, (w0 @ x.T, jnp.zeros_like(limit)), length=4)
-    return legs, jnp.sum(lam), orthogonal.certificate(gram, y, lam, gamma).holds
+    return legs, jnp.sum(lam), conditions.certificate(gram, y, lam, gamma).holds
 
 
 @pytest.mark.parametrize("loss", orthogonal_flow.LOSSES)
@@ -139,7 +139,7 @@ def test_locked_phase_is_the_flow_once_the_pattern_holds(loss):
     assert np.all(np.sign(locked) == np.sign(np.outer(a, Y)))
     rest = dual(locked, gram, Y, a, GAMMA, ETA, 500, loss)
     q0 = Y * (a @ (locked * orthogonal.gates(locked, GAMMA)))
-    matrix = orthogonal.margin_matrix(gram, Y, GAMMA)
+    matrix = multipliers.margin_matrix(gram, Y, GAMMA)
     beta, weights = jax.jit(functools.partial(orthogonal_flow.locked_flow, steps=500, loss=loss))(
         q0, matrix, ETA
     )

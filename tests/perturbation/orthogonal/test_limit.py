@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from twolayer.theory.perturbation.orthogonal import data, limit
+from twolayer.theory.perturbation.orthogonal import conditions, data, limit, multipliers
 
 RADII = np.array([0.9, 0.95, 1.0, 1.0, 1.1, 1.2])
 Y = np.array([1.0, 1.0, -1.0, 1.0, -1.0, -1.0])
@@ -23,7 +23,7 @@ def samples(n=6, d=24, rho=0.002):
 
 @functools.partial(jax.jit, static_argnames="width")
 def closed_form(x, y, gamma, width):
-    lam = limit.solve_multipliers(x @ x.T, y, gamma)
+    lam = multipliers.solve_multipliers(x @ x.T, y, gamma)
     v, u = limit.limit_rows(x, y, lam, gamma, width)
     weights = limit.limit_weights(v, u, width)
     return {
@@ -33,13 +33,13 @@ def closed_form(x, y, gamma, width):
         "weights": weights,
         "outputs": limit.predict(x, v, u, gamma, width),
         "kkt": limit.kkt_residual(weights, x, y, lam, gamma),
-        "certificate": limit.certificate(x @ x.T, y, lam, gamma),
+        "certificate": conditions.certificate(x @ x.T, y, lam, gamma),
     }
 
 
-tiers = jax.jit(limit.orthogonality)
-solve = jax.jit(limit.solve_multipliers)
-certify = jax.jit(limit.certificate)
+tiers = jax.jit(conditions.orthogonality)
+solve = jax.jit(multipliers.solve_multipliers)
+certify = jax.jit(conditions.certificate)
 kkt = jax.jit(limit.kkt_residual)
 
 
@@ -77,7 +77,7 @@ def test_two_samples_of_opposite_labels():
     c = 0.3
     gram, y = jnp.array([[1.0, c], [c, 1.0]]), jnp.array([1.0, -1.0])
     np.testing.assert_allclose(
-        limit.margin_matrix(gram, y, GAMMA), [[1.25, -c], [-c, 1.25]], rtol=1e-15
+        multipliers.margin_matrix(gram, y, GAMMA), [[1.25, -c], [-c, 1.25]], rtol=1e-15
     )
     lam = solve(gram, y, GAMMA)
     np.testing.assert_allclose(lam, [2 / (1.25 - c)] * 2, rtol=1e-14)
@@ -107,7 +107,7 @@ def test_margin_matrix_is_the_sum_of_two_semidefinite_ones():
     x, y = samples(rho=0.19)
     gram, outer = x @ x.T, y[:, None] * y[None, :]
     expected = ((1 - GAMMA) ** 2 * gram + (1 + GAMMA) ** 2 * outer * gram) / 2
-    matrix = limit.margin_matrix(gram, y, GAMMA)
+    matrix = multipliers.margin_matrix(gram, y, GAMMA)
     np.testing.assert_allclose(matrix, expected, rtol=1e-13)
     assert np.linalg.eigvalsh(matrix)[0] > 0
 
@@ -265,9 +265,9 @@ def test_each_tier_implies_the_next_on_random_gram_matrices():
     def judge(raw, y, gamma, size):
         off = jnp.triu(raw, 1) * size
         gram = jnp.diag(0.5 + jnp.abs(jnp.diagonal(raw))) + off + off.T
-        report = limit.orthogonality(gram, gamma)
-        lam = limit.solve_multipliers(gram, y, gamma)
-        certificate = limit.certificate(gram, y, lam, gamma)
+        report = conditions.orthogonality(gram, gamma)
+        lam = multipliers.solve_multipliers(gram, y, gamma)
+        certificate = conditions.certificate(gram, y, lam, gamma)
         return report, lam, certificate, report.r_min, report.r_max
 
     rng = np.random.default_rng(3)
@@ -319,7 +319,7 @@ def test_zero_and_repeated_samples(rejects):
     twice = jnp.array([[1.0, 1.0, 0.1], [1.0, 1.0, 0.1], [0.1, 0.1, 1.0]])
     for gram in (zero, twice, twice + 1e-17):
         with rejects("gram must give a positive definite margin matrix; it is numerically sing"):
-            limit.solve_multipliers(gram, y, GAMMA)
+            multipliers.solve_multipliers(gram, y, GAMMA)
         lam = solve(gram, y, GAMMA)
         assert np.all(np.isnan(lam))
         assert not certify(gram, y, lam, GAMMA).holds
@@ -330,7 +330,7 @@ def test_zero_and_repeated_samples(rejects):
 
 def test_derivatives_are_finite_where_a_branch_is_unused():
     def total(gram):
-        report = limit.orthogonality(gram, GAMMA)
+        report = conditions.orthogonality(gram, GAMMA)
         finite = jnp.where(jnp.isfinite(report.lam_hi), report.lam_hi + report.lam_lo, 0)
         return report.paper_lhs + finite + report.p_max
 
@@ -342,7 +342,7 @@ def test_derivatives_are_finite_where_a_branch_is_unused():
 def test_multipliers_by_vmap_over_slopes_and_their_derivative():
     x, y = samples()
     gram, slopes = x @ x.T, np.array([0.2, 0.5, 0.9])
-    total = jax.jit(jax.vmap(lambda g: jnp.sum(limit.solve_multipliers(gram, y, g))))
+    total = jax.jit(jax.vmap(lambda g: jnp.sum(multipliers.solve_multipliers(gram, y, g))))
     around = np.asarray(total(np.concatenate([slopes, slopes - 1e-5, slopes + 1e-5])))
     one_by_one = [jnp.sum(solve(gram, y, slope)) for slope in slopes]
     np.testing.assert_allclose(around[:3], one_by_one, rtol=1e-13)
@@ -354,24 +354,24 @@ def test_a_linear_network_has_multipliers_but_no_tiers(rejects):
     """gamma = 1: M = 2 (y y^T) o G."""
     x, y = samples()
     gram = x @ x.T
-    lam = limit.solve_multipliers(gram, y, 1.0)
+    lam = multipliers.solve_multipliers(gram, y, 1.0)
     expected = np.linalg.solve(2 * np.outer(y, y) * gram, np.full(6, 2))
     np.testing.assert_allclose(lam, expected, rtol=1e-12)
     for call in (
-        lambda: limit.orthogonality(gram, 1.0),
-        lambda: limit.certificate(gram, y, lam, 1.0),
+        lambda: conditions.orthogonality(gram, 1.0),
+        lambda: conditions.certificate(gram, y, lam, 1.0),
         lambda: limit.limit_rows(x, y, lam, 1.0, 2),
     ):
         with rejects("gamma must be in (0, 1); got 1.0."):
             call()
     with rejects("gamma must be in (0, 1]; got 0.0."):
-        limit.solve_multipliers(gram, y, 0.0)
+        multipliers.solve_multipliers(gram, y, 0.0)
 
 
 def test_dtype_follows_the_input():
     x, y = samples()
     x = x.astype(jnp.float32)
-    lam = limit.solve_multipliers(x @ x.T, y, GAMMA)
+    lam = multipliers.solve_multipliers(x @ x.T, y, GAMMA)
     v, _ = limit.limit_rows(x, y, lam, GAMMA, 2)
     assert lam.dtype == v.dtype == jnp.float32
 
@@ -380,22 +380,24 @@ def test_double_precision_must_be_on(rejects):
     x, y = samples()
     gram = np.asarray(x @ x.T)
     with jax.enable_x64(False), rejects("gram must be float64"):
-        limit.solve_multipliers(gram, np.asarray(y), GAMMA)
+        multipliers.solve_multipliers(gram, np.asarray(y), GAMMA)
 
 
 def test_bad_input_is_named(rejects):
     x, y = samples()
     gram = x @ x.T
-    lam = limit.solve_multipliers(gram, y, GAMMA)
+    lam = multipliers.solve_multipliers(gram, y, GAMMA)
     v, u = limit.limit_rows(x, y, lam, GAMMA, 2)
     cases = {
-        "gram must be square (N, N); got shape (6, 24).": lambda: limit.margin_matrix(x, y, GAMMA),
-        "y must hold only -1 and +1; got [0.0]": lambda: limit.margin_matrix(
+        "gram must be square (N, N); got shape (6, 24).": lambda: multipliers.margin_matrix(
+            x, y, GAMMA
+        ),
+        "y must hold only -1 and +1; got [0.0]": lambda: multipliers.margin_matrix(
             gram, y.at[0].set(0), GAMMA
         ),
-        "y must have length 6; got 5.": lambda: limit.solve_multipliers(gram, y[:5], GAMMA),
-        "gamma must be a scalar": lambda: limit.margin_matrix(gram, y, jnp.ones(2) / 2),
-        "gram must be finite": lambda: limit.orthogonality(gram.at[0, 0].set(jnp.nan), 0.5),
+        "y must have length 6; got 5.": lambda: multipliers.solve_multipliers(gram, y[:5], GAMMA),
+        "gamma must be a scalar": lambda: multipliers.margin_matrix(gram, y, jnp.ones(2) / 2),
+        "gram must be finite": lambda: conditions.orthogonality(gram.at[0, 0].set(jnp.nan), 0.5),
         "width must be even, for two halves of one size; got 3.": lambda: limit.limit_rows(
             x, y, lam, GAMMA, 3
         ),

@@ -7,19 +7,19 @@ modules when a check is traced, so that all uses are changed.
 import jax.numpy as jnp
 
 from tests.theory.changes import SLIGHTLY, part, scaled, shifted
-from twolayer.theory.perturbation.wide import bounds, surrogate
+from twolayer.theory.perturbation.wide import bounds, directions, lazy_training, surrogate
 from twolayer.theory.training import function_space, momentum
 
 FAULTS = {
     "effective_time": ("a per cent longer", function_space, "effective_time", scaled(1.01)),
-    "width": ("radius with 0.045 for 4.5", bounds, "width_radius", scaled(0.1)),
-    "lazy_training": ("bound a thousandth", bounds, "lazy_bound", scaled(1e-3)),
-    "lazy_sign": ("drift reversed", bounds, "lazy_drift", scaled(-1.0)),
-    "flip_mass": ("3.9 for 4", bounds, "expected_flip_mass", scaled(0.975)),
-    "input_gradient": ("no initial part", surrogate, "initial_direction", scaled(0.0)),
-    "direction": ("off by a millionth", surrogate, "representer_coefficients", SLIGHTLY),
+    "width": ("radius with 0.045 for 4.5", lazy_training, "width_radius", scaled(0.1)),
+    "lazy_training": ("bound a thousandth", lazy_training, "lazy_bound", scaled(1e-3)),
+    "lazy_sign": ("drift reversed", lazy_training, "lazy_drift", scaled(-1.0)),
+    "flip_mass": ("3.9 for 4", lazy_training, "expected_flip_mass", scaled(0.975)),
+    "input_gradient": ("no initial part", directions, "initial_direction", scaled(0.0)),
+    "direction": ("off by a millionth", directions, "representer_coefficients", SLIGHTLY),
     "coefficients": ("forgotten momentum", momentum, "effective_weights", scaled(0.5)),
-    "infinite_gradient": ("doubled", surrogate, "gate_kernel_gradient", scaled(2.0)),
+    "infinite_gradient": ("doubled", directions, "gate_kernel_gradient", scaled(2.0)),
     "decomposition": ("odd part halved", surrogate, "even_odd_split", part(1, 0.5)),
     "signal_sign": (
         "even and odd exchanged",

@@ -10,6 +10,7 @@ from twolayer.theory import geometry, networks
 from twolayer.theory.kernels import shallow
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide import bounds as wide_bounds
+from twolayer.theory.perturbation.wide import directions, lazy_training
 from twolayer.theory.perturbation.wide import surrogate as wide
 from twolayer.theory.training import gradient_descent
 
@@ -40,11 +41,11 @@ def lengths(x):
 
 
 def test_width_radius_by_hand():
-    assert round(float(wide_bounds.width_radius(500, 100, 0.05)), 3) == 0.306
-    assert round(float(wide_bounds.width_radius(5000, 100, 0.05)), 4) == 0.0897
+    assert round(float(lazy_training.width_radius(500, 100, 0.05)), 3) == 0.306
+    assert round(float(lazy_training.width_radius(5000, 100, 0.05)), 4) == 0.0897
     # u = ln(2 P / delta) = 2 for one pair at delta = 2 exp(-2).
     np.testing.assert_allclose(
-        wide_bounds.width_radius(9, 1, 2 * np.exp(-2)), 1 + 4 / 9, rtol=1e-14
+        lazy_training.width_radius(9, 1, 2 * np.exp(-2)), 1 + 4 / 9, rtol=1e-14
     )
 
 
@@ -60,14 +61,14 @@ def test_deviation_of_the_gate_kernel_in_200_initialisations():
 
     keys = jax.random.split(jax.random.key(5), 200)
     right, wrong = np.asarray(jax.jit(lambda keys: jax.lax.map(deviation, keys))(keys)).T
-    radius = wide_bounds.width_radius(5000, 100, 0.05)
+    radius = lazy_training.width_radius(5000, 100, 0.05)
     assert np.sum(right > radius) <= 10 and np.max(right) > radius / 3
     assert np.all(wrong > radius)
 
 
 def test_flip_mass_is_the_plain_count():
     p, x, _, _ = small()
-    found = wide_bounds.flip_mass(p, x, 0.4, 1.5)
+    found = lazy_training.flip_mass(p, x, 0.4, 1.5)
     w, b, a, points = map(np.asarray, (p.w, p.b, p.a, x))
     for k in range(N):
         total = 0.0
@@ -76,19 +77,19 @@ def test_flip_mass_is_the_plain_count():
             total += a[i] ** 2 * (abs(w[i] @ points[k] + b[i]) <= reach)
         np.testing.assert_allclose(found[k], total, rtol=1e-13)
     assert np.all((found > 0) & (found < jnp.sum(p.a**2)))
-    assert not wide_bounds.flip_mass(p, x, 0.0, 1.5).any()
-    np.testing.assert_allclose(wide_bounds.flip_mass(p, x, 1e9, 1.5), jnp.sum(p.a**2))
+    assert not lazy_training.flip_mass(p, x, 0.0, 1.5).any()
+    np.testing.assert_allclose(lazy_training.flip_mass(p, x, 1e9, 1.5), jnp.sum(p.a**2))
 
 
 def test_expected_flip_mass_is_sharp_at_small_times():
     """Mean over 20000 initialisations: below the bound, and near it while few gates may flip."""
     x = normal(6, 2, D)
-    bound = wide_bounds.expected_flip_mass(x, 0.05, 1.0, 30)
+    bound = lazy_training.expected_flip_mass(x, 0.05, 1.0, 30)
     by_hand = 4 / np.pi * 0.05 * lengths(x) / (np.sqrt(1 + np.sum(x**2, axis=1) / D) * 30**0.5)
     np.testing.assert_allclose(bound, by_hand, rtol=1e-13)
 
     def mass(key):
-        return wide_bounds.flip_mass(networks.init_two_layer(key, D, 30), x, 0.05, 1.0)
+        return lazy_training.flip_mass(networks.init_two_layer(key, D, 30), x, 0.05, 1.0)
 
     keys = jax.random.split(jax.random.key(7), 20000)
     drawn = np.asarray(jax.jit(lambda keys: jax.lax.map(mass, keys, batch_size=500))(keys))
@@ -100,12 +101,12 @@ def test_expected_flip_mass_is_sharp_at_small_times():
 def test_lazy_bound_and_drift_are_the_plain_sums():
     p, x, y, z = small()
     B = np.mean(lengths(x))
-    np.testing.assert_allclose(wide_bounds.mean_norm(x), B, rtol=1e-14)
-    at_x, at_z = (wide_bounds.flip_mass(p, points, 0.4, jnp.asarray(B)) for points in (x, z))
+    np.testing.assert_allclose(lazy_training.mean_norm(x), B, rtol=1e-14)
+    at_x, at_z = (lazy_training.flip_mass(p, points, 0.4, jnp.asarray(B)) for points in (x, z))
     kernel = networks.empirical_lazy_kernel(p, x, z, 0.3)
     factors = jnp.arange(1.0, N + 1)
-    bound = wide_bounds.lazy_bound(p, x, z, 0.4, 0.3)
-    drift = wide_bounds.lazy_drift(p, x, y, z, factors, 0.3)
+    bound = lazy_training.lazy_bound(p, x, z, 0.4, 0.3)
+    drift = lazy_training.lazy_drift(p, x, y, z, factors, 0.3)
     for j in range(K):
         moved = sum(abs(x[k] @ z[j] + 1) * at_x[k] for k in range(N)) / N
         expected = 0.7 * 0.4 * (B * lengths(z)[j] * at_z[j] + moved)
@@ -136,10 +137,10 @@ def test_bounds_of_inputs_whose_squares_leave_the_range():
     def bounds(size, tau):
         points = size * x
         return {
-            "mean": wide_bounds.mean_norm(points) / size,
-            "mass": wide_bounds.flip_mass(without, points, tau / size, size),
-            "expected": wide_bounds.expected_flip_mass(points, tau / size, size, M),
-            "lazy": wide_bounds.lazy_bound(without, points, z, tau / size, 0.3),
+            "mean": lazy_training.mean_norm(points) / size,
+            "mass": lazy_training.flip_mass(without, points, tau / size, size),
+            "expected": lazy_training.expected_flip_mass(points, tau / size, size, M),
+            "lazy": lazy_training.lazy_bound(without, points, z, tau / size, 0.3),
             "radius": wide_bounds.label_noise_radius(points, 0.1) / size,
         }
 
@@ -222,8 +223,8 @@ def test_lazy_training_at_width_20000():
             p0, x, y, loss="identity", lr=0.1, beta=0.0, steps=10, gamma=0.5
         )  # fmt: skip
         start, end = (networks.forward(network, z, 0.5) for network in (p0, p))
-        drift = wide_bounds.lazy_drift(p0, x, y, z, trace.loss_factors, 0.5)
-        bound = wide_bounds.lazy_bound(p0, x, z, jnp.sum(trace.weights), 0.5)
+        drift = lazy_training.lazy_drift(p0, x, y, z, trace.loss_factors, 0.5)
+        bound = lazy_training.lazy_bound(p0, x, z, jnp.sum(trace.weights), 0.5)
         return start, end, drift, bound
 
     start, end, drift, bound = map(np.asarray, run(jax.random.key(10)))
@@ -245,7 +246,7 @@ def infinitely_wide(d, n, mu, permuted=False):
     x, y = shifted(11, n, d, mu)
     z, _ = shifted(12, 100, d, mu)
     labels = jax.random.permutation(jax.random.key(13), y) if permuted else y
-    u = geometry.unit_rows(jax.jit(wide.representer_direction)(x, labels, x, 0.0))
+    u = geometry.unit_rows(jax.jit(directions.representer_direction)(x, labels, x, 0.0))
     return x, u, z, np.sign(wide.lazy_predictor(x, y, z, 0.0))
 
 
@@ -339,7 +340,7 @@ def test_agreement_on_perturbed_samples():
 def test_failure_probabilities_are_strictly_between_0_and_1(delta, rejects):
     _, _, _, z = small()
     for radius in (
-        lambda: wide_bounds.width_radius(10, 1, delta),
+        lambda: lazy_training.width_radius(10, 1, delta),
         lambda: wide_bounds.label_noise_radius(z, delta),
         lambda: wide_bounds.initial_output_radius(z, 0.0, delta),
     ):
@@ -350,19 +351,19 @@ def test_failure_probabilities_are_strictly_between_0_and_1(delta, rejects):
 def test_messages(rejects):
     p, x, y, z = small()
     with rejects("m must be at least 1; got 0."):
-        wide_bounds.width_radius(0, 1, 0.05)
+        lazy_training.width_radius(0, 1, 0.05)
     with rejects("pairs must be an integer; got 1.5."):
-        wide_bounds.width_radius(10, 1.5, 0.05)
+        lazy_training.width_radius(10, 1.5, 0.05)
     with rejects("tau must be in [0, inf); got -1.0."):
-        wide_bounds.flip_mass(p, x, -1.0, 1.0)
+        lazy_training.flip_mass(p, x, -1.0, 1.0)
     with rejects("tau must be a scalar (batch by jax.vmap); got shape (2,)."):
-        wide_bounds.lazy_bound(p, x, z, np.ones(2), 0.3)
+        lazy_training.lazy_bound(p, x, z, np.ones(2), 0.3)
     with rejects("gamma must be in [0, 1); got 1.0."):
-        wide_bounds.lazy_bound(p, x, z, 1.0, 1.0)
+        lazy_training.lazy_bound(p, x, z, 1.0, 1.0)
     with rejects("m must be at least 1; got -3."):
-        wide_bounds.expected_flip_mass(x, 1.0, 1.0, -3)
+        lazy_training.expected_flip_mass(x, 1.0, 1.0, -3)
     with rejects("y must have length 6; got 5."):
-        wide_bounds.lazy_drift(p, x, y[1:], z, y, 0.3)
+        lazy_training.lazy_drift(p, x, y[1:], z, y, 0.3)
     with rejects("at and x must have the same number of columns"):
         wide_bounds.kernel_gradient_bound(x, z[:, :2], 0.3)
     with rejects("e must have an even number of rows for balanced labels; got 3."):
@@ -383,10 +384,10 @@ def test_bounds_follow_the_dtype():
     assert isinstance(p, TwoLayer)
     end, trace = gradient_descent.train(p, x, y, loss="identity", lr=0.1, steps=2, gamma=0.3)
     results = (
-        wide_bounds.flip_mass(p, x, 0.4, wide_bounds.mean_norm(x)),
-        wide_bounds.expected_flip_mass(x, 0.4, wide_bounds.mean_norm(x), 3),
-        wide_bounds.lazy_bound(p, x, z, 0.4, 0.3),
-        wide_bounds.lazy_drift(p, x, y, z, trace.loss_factors, 0.3),
+        lazy_training.flip_mass(p, x, 0.4, lazy_training.mean_norm(x)),
+        lazy_training.expected_flip_mass(x, 0.4, lazy_training.mean_norm(x), 3),
+        lazy_training.lazy_bound(p, x, z, 0.4, 0.3),
+        lazy_training.lazy_drift(p, x, y, z, trace.loss_factors, 0.3),
         *wide_bounds.direction_certificate(p, end, trace, x, y, z, 0.3),
         wide_bounds.kernel_gradient_bound(x, z, 0.3),
         wide_bounds.label_noise_radius(x, 0.05),

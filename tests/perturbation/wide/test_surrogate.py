@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twolayer.theory import geometry, networks
-from twolayer.theory.kernels import shallow
+from twolayer.theory.kernels import preactivations, shallow
 from twolayer.theory.networks import TwoLayer
+from twolayer.theory.perturbation.wide import directions
 from twolayer.theory.perturbation.wide import surrogate as wide
 from twolayer.theory.training import gradient_descent
 
@@ -33,15 +34,17 @@ def data():
 
 
 kernel_gradient = jax.jit(
-    jax.vmap(jax.vmap(wide.gate_kernel_gradient, in_axes=(None, 0, None)), in_axes=(0, None, None))
+    jax.vmap(
+        jax.vmap(directions.gate_kernel_gradient, in_axes=(None, 0, None)), in_axes=(0, None, None)
+    )
 )
 gate_kernel = jax.jit(shallow.gate_kernel)
 lazy_predictor = jax.jit(wide.lazy_predictor, static_argnames="bias")
 even_odd_split = jax.jit(wide.even_odd_split)
 limit_gradient = jax.jit(
     lambda x, y, at, gamma: (
-        wide.representer_direction(x, y, at, gamma),
-        wide.kernel_gradient_direction(x, y, at, gamma),
+        directions.representer_direction(x, y, at, gamma),
+        directions.kernel_gradient_direction(x, y, at, gamma),
     )
 )
 
@@ -51,7 +54,7 @@ def sums(x, y, z, r, gamma):
     return (
         wide.lazy_predictor(x, y, z, gamma),
         wide.surrogate_f(x, y, z, gamma),
-        wide.representer_direction(x, y, z, gamma),
+        directions.representer_direction(x, y, z, gamma),
         wide.surrogate_g(x, y, r, z, gamma),
     )
 
@@ -172,7 +175,7 @@ def test_gate_kernel_gradient_is_the_slope_and_below_its_bound(seed, gamma):
     for k in range(3):
         slope = differences(lambda z, k=k: gate_kernel(z, x[k : k + 1], gamma), at, 1e-5)
         np.testing.assert_allclose(found[:, k], slope, atol=1e-8)
-    bound = (1 - gamma) ** 2 / (2 * np.pi * shallow.aug_norm(at) * D**0.5)
+    bound = (1 - gamma) ** 2 / (2 * np.pi * preactivations.aug_norm(at) * D**0.5)
     assert np.all(np.linalg.norm(found, axis=2) <= bound[:, None] * (1 + 1e-14))
 
 
@@ -210,7 +213,7 @@ def test_gate_kernel_gradient_at_equal_points_is_zero_however_compiled(d):
     assert not rest.any()
     found = kernel_gradient(x, x, 0.0)
     assert not found[jnp.arange(50), jnp.arange(50)].any()
-    twice = jax.jacfwd(wide.gate_kernel_gradient)(x[0], x[0], 0.0)
+    twice = jax.jacfwd(directions.gate_kernel_gradient)(x[0], x[0], 0.0)
     assert jnp.all(jnp.isfinite(twice))
 
 
@@ -243,20 +246,22 @@ def test_input_gradient_at_a_sample_is_the_symmetric_one():
 
 def test_direction_cosine():
     x, y, _ = data()
-    direction = wide.representer_direction(x, y, x, 0.2)
-    np.testing.assert_allclose(wide.direction_cosine(-3 * direction, x, y, 0.2), 1, rtol=1e-14)
+    direction = directions.representer_direction(x, y, x, 0.2)
+    np.testing.assert_allclose(
+        directions.direction_cosine(-3 * direction, x, y, 0.2), 1, rtol=1e-14
+    )
     across = normal(8, N, D)
     across -= jnp.sum(across * direction, axis=1, keepdims=True) * direction / jnp.sum(
         direction**2, axis=1, keepdims=True
     )  # fmt: skip
-    np.testing.assert_allclose(wide.direction_cosine(across, x, y, 0.2), 0, atol=1e-13)
+    np.testing.assert_allclose(directions.direction_cosine(across, x, y, 0.2), 0, atol=1e-13)
 
 
 def test_coefficients_tend_to_the_gate_kernel_with_width():
     """d = 20, N = 40, tau = 2.07: relative error of the samples' part against tau P."""
     x, y = shifted(9, 40, 20, 0.3)
-    direction = 2.07 * wide.representer_direction(x, y, x, 0.0)
-    wrong = 2.07 * wide.representer_direction(x, y, x, 0.5)
+    direction = 2.07 * directions.representer_direction(x, y, x, 0.0)
+    wrong = 2.07 * directions.representer_direction(x, y, x, 0.5)
 
     @functools.partial(jax.jit, static_argnums=0)
     def errors(m):
@@ -264,7 +269,7 @@ def test_coefficients_tend_to_the_gate_kernel_with_width():
         p, trace = gradient_descent.train(
             p, x, y, loss="identity", lr=0.207, beta=0.0, steps=10, gamma=0.0
         )  # fmt: skip
-        found = wide.representer_coefficients(p, trace, x, 0.0) * y[None, :] @ x / 40
+        found = directions.representer_coefficients(p, trace, x, 0.0) * y[None, :] @ x / 40
         return jnp.stack(
             [
                 jnp.linalg.norm(found - limit) / jnp.linalg.norm(direction)
@@ -351,7 +356,7 @@ def test_surrogates_keep_the_sign_of_f_and_of_g_on_perturbed_samples():
     predictor = lazy_predictor(x, y, z, 0.0)
     np.testing.assert_array_equal(jnp.sign(wide.surrogate_f(x, y, z, 0.0)), jnp.sign(predictor))
     targets = wide.random_targets(jax.random.key(14), n)
-    r = 3.0 * targets[:, None] * geometry.unit_rows(wide.representer_direction(x, y, x, 0.0))
+    r = 3.0 * targets[:, None] * geometry.unit_rows(directions.representer_direction(x, y, x, 0.0))
     g = lazy_predictor(x + r, targets, z, 0.0)
     surrogate = wide.surrogate_g(x, y, x + r, z, 0.0)
     assert np.mean(np.sign(g) == np.sign(predictor)) > 0.97
@@ -365,7 +370,7 @@ def test_surrogate_of_g_hides_the_offset_of_unbalanced_labels_in_scenario_a():
     z, _ = shifted(13, 200, d, 0.3)
     targets = jnp.where(jnp.arange(n) % 20 < 11, 1.0, -1.0)
     assert wide.label_imbalance(targets) == 0.1
-    r = 0.01 * targets[:, None] * geometry.unit_rows(wide.representer_direction(x, y, x, 0.0))
+    r = 0.01 * targets[:, None] * geometry.unit_rows(directions.representer_direction(x, y, x, 0.0))
     clean = np.sign(lazy_predictor(x, y, z, 0.0))
     assert np.mean(np.sign(wide.surrogate_g(x, y, r, z, 0.0)) == clean) == 1
     agreement = np.mean(np.sign(lazy_predictor(r, targets, z, 0.0)) == clean)
@@ -397,13 +402,13 @@ def test_messages(rejects):
     with rejects("gamma must be in (-inf, inf); got inf."):
         wide.lazy_predictor(x, y, z, np.inf)
     with rejects("at and x must have the same number of columns; got shapes (6, 4) and (12, 5)."):
-        wide.representer_direction(x, y, z[:, :4], 0.0)
+        directions.representer_direction(x, y, z[:, :4], 0.0)
     with rejects("x must have length 5; got 4."):
-        wide.gate_kernel_gradient(z[0], x[0, :4], 0.0)
+        directions.gate_kernel_gradient(z[0], x[0, :4], 0.0)
     with rejects("gamma must be in [0, 1); got -0.5."):
-        wide.kernel_gradient_direction(x, y, z, -0.5)
+        directions.kernel_gradient_direction(x, y, z, -0.5)
     with rejects("row 0 is zero"):
-        wide.direction_cosine(jnp.zeros_like(x), x, y, 0.0)
+        directions.direction_cosine(jnp.zeros_like(x), x, y, 0.0)
     with rejects("r and z must have the same number of columns"):
         wide.surrogate_g(x, y, x[:, :4], z, 0.0)
     with rejects("u must have 12 rows; got shape (11, 5)."):

@@ -17,7 +17,7 @@ import numpy as np
 from twolayer.theory import networks
 from twolayer.theory.kernels import deep
 from twolayer.theory.mixup.features import data as features_data
-from twolayer.theory.mixup.features import dynamics as features
+from twolayer.theory.mixup.features import filters
 from twolayer.theory.training import function_space, momentum
 
 # Sizes by their names in annotations, in two sets only, as every shape is compiled: a plain one,
@@ -130,7 +130,7 @@ def draw_patches(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[s
 
 def draw_state(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
     data = draw_patches(rng, shape, sizes)
-    return features.init_state(_key(rng, shape, sizes), data, sizes["m"], 0.3, 1.0)
+    return filters.init_state(_key(rng, shape, sizes), data, sizes["m"], 0.3, 1.0)
 
 
 def _spectrum(rng: np.random.Generator, shape: tuple[int, ...], sizes: dict[str, int]) -> Any:
@@ -231,9 +231,9 @@ TABLE: dict[str, Kind] = {
     "theory.geometry.direction:norm": words("l2", "linf", "l0"),
     "theory.geometry.direction:k": one_of(None, 1, wrong=(0, 7, 1.5, "1")),
     "theory.geometry.norms:axis": one_of(-1, wrong=(7, "words")),
-    "theory.kernels.shallow.cosine_from_products:products": FREE,
-    "theory.kernels.shallow.cosine_from_products:aug_norm_x": POSITIVE,
-    "theory.kernels.shallow.cosine_from_products:aug_norm_z": POSITIVE,
+    "theory.kernels.preactivations.cosine_from_products:products": FREE,
+    "theory.kernels.preactivations.cosine_from_products:aug_norm_x": POSITIVE,
+    "theory.kernels.preactivations.cosine_from_products:aug_norm_z": POSITIVE,
     "theory.kernels.deep:kernel": one_of(deep.linear_kernel),
     "sims.components.attacks.pgd:x": between(0.1, 0.9, "n ..."),
     "sims.components.attacks.pgd.pgd:norm": one_of(
@@ -292,16 +292,25 @@ EXCLUDED: dict[str, str] = {
     "theory.mixup.calibration.overlapping_pairs.even_classes": "as above",
     "theory.mixup.collapse.dual.distribution": "as above",
     "theory.perturbation.orthogonal.limit.even_width": "as above",
-    "theory.perturbation.orthogonal.limit.slope": "as above",
+    "theory.perturbation.orthogonal.multipliers.slope": "as above",
+    "theory.perturbation.orthogonal.multipliers.checked_*": "as above",
     "theory.networks.checked": "a check, as those in arguments",
-    "theory.mixup.features.dynamics.checked": "as above",
+    "theory.mixup.features.filters.checked*": "as above",
     "theory.mixup.features.data.checked": "as above",
     "theory.kernels.activations.relu": "takes nothing",
     "theory.kernels.activations.erf": "takes nothing",
     "theory.kernels.activations.tanh": "takes nothing",
+    "theory.training.dual.gram_coordinates": "parts of descent, which checks what goes in",
+    "theory.training.dual.moved_network": "as above",
+    "theory.training.dual.shortened": "as above",
     "theory.training.gains.*": "inner parts of flows, which check what goes in",
     "theory.kernels.gaussian_pairs.*": "inner parts of kernels, on rows that the kernel has read",
+    "theory.kernels.preactivations.checked_bias": "a check, as those in arguments",
+    "theory.kernels.forms.*": "the kernels of the module shallow, which are called there",
+    "theory.kernels.erf_mixtures.*": "moments of activations, in numbers and not arrays",
     "theory.validation.*": "the checks themselves, with a table of their own in test_validation",
+    "theory.semidefinite.*": "as above",
+    "theory.precision.*": "dtypes, which the checks and models know",
     "sims.*.coords": "takes a config, which checks itself when it is made",
     "sims.*_coords": "as above",
     "sims.*.simulate": "as above",

@@ -94,7 +94,12 @@ def _line(error: Exception) -> str:
 
 
 # Networks, mixtures, attacked points and chosen rows are as short as what came.
-KEEPS = ("theory.networks.*", "theory.training.gradient_descent.*", "sims.*")
+KEEPS = (
+    "theory.networks.*",
+    "theory.training.gradient_descent.*",
+    "theory.training.dual.*",
+    "sims.*",
+)
 
 
 @relation()
@@ -165,6 +170,7 @@ GRAM = "steps may be taken in the Gram matrix, which holds squares of the inputs
 @relation(
     {
         "theory.training.gradient_descent.*": f"{GATES}; {GRAM}",
+        "theory.training.dual.*": f"{GATES}; {GRAM}",
         "theory.training.function_space.margin_flow": SOLVER,
         "theory.kernels.shallow.gate_kernel_mc": GATES,
         "theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
@@ -251,6 +257,7 @@ def _apart_in_range(got: Result, want: Result, change: Result) -> str | None:
 @relation(
     {
         "theory.training.gradient_descent.*": GRAM,
+        "theory.training.dual.*": GRAM,
         "theory.training.function_space.decompose": "an eigenvector has either sign",
         "theory.training.function_space.margin_flow": SOLVER,
         "theory.mixup.calibration.overlapping_pairs.nn_logits": "far away, all are equally near",
@@ -258,7 +265,7 @@ def _apart_in_range(got: Result, want: Result, change: Result) -> str | None:
         "theory.mixup.features.noise.lift": "what cancels is of the size of the filters",
         "theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
         "theory.perturbation.wide.surrogate.even_odd_split": "the odd part is a difference",
-        "theory.perturbation.wide.surrogate.kernel_gradient_direction": (
+        "theory.perturbation.wide.directions.kernel_gradient_direction": (
             "large inputs of one dimension are parallel to rounding"
         ),
         "theory.shortcut.availability.spectra.mixture_linear_spectrum": (

@@ -21,7 +21,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Int, Key
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 from twolayer.theory.mixup.calibration import scores
 
 
@@ -75,7 +75,7 @@ def paired_posterior(
     given, x = x, validation.vector("x", x)
     pair = jnp.floor(x / (k + 2)).astype(int)
     u = x - pair.astype(x.dtype) * (k + 2)
-    rounding = 4 * validation.rounding(given, x) * jnp.abs(x)
+    rounding = 4 * precision.rounding(given, x) * jnp.abs(x)
     if not validation.holds(
         lambda pair, u, last: (pair >= 0) & (pair < k // 2) & (u <= last),
         pair,

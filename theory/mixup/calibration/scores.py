@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from twolayer.theory import roots, validation
+from twolayer.theory import precision, roots, validation
 
 Target = Int[Array, "n"] | Float[Array, "n k"]
 
@@ -245,12 +245,12 @@ def _logits_and_target(logits: Any, target: Any, name: str = "target") -> tuple[
         return logits, jax.nn.one_hot(target, k, dtype=logits.dtype)
     probs = validation.matrix(name, target, rows=n, columns=k)
     # A sum is as good as the shortest dtype, that in which the target came included.
-    room = max(1e-10, 8 * validation.rounding(target, probs, logits))
+    room = max(1e-10, 8 * precision.rounding(target, probs, logits))
     if not validation.holds(
         lambda known: (known >= 0) & (jnp.abs(jnp.sum(known, axis=1, keepdims=True) - 1) <= room),
         probs,
     ):
         raise ValueError(f"{name} must have rows that are not negative and sum to 1.")
-    if validation.rounding(target) > jnp.finfo(probs.dtype).eps:
+    if precision.rounding(target) > jnp.finfo(probs.dtype).eps:
         probs = probs / jnp.sum(probs, axis=1, keepdims=True)
     return logits, probs.astype(logits.dtype)

@@ -23,7 +23,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 
 # Below it omega(x) is e^x to the last digit of float64.
 _TAIL = -40.0
@@ -115,7 +115,7 @@ def distribution(name: str, value: Any) -> Array:
     if not validation.holds(lambda known: known >= 0, result):
         raise ValueError(f"{name} must not be negative; got {float(jnp.min(result))}.")
     # A sum is as good as the rounding of its terms when they came.
-    eps = validation.rounding(value, result)
+    eps = precision.rounding(value, result)
     room = max(1e-10, 8 * eps)
     if not validation.holds(lambda known: jnp.abs(jnp.sum(known, axis=-1) - 1) <= room, result):
         raise ValueError(f"{name} must sum to 1 over the last axis; got other sums.")

@@ -29,7 +29,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Key
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 from twolayer.theory.mixup.collapse import dual
 
 # How far a classifier's Gram matrix may be from a simplex frame's, relative to its strength.
@@ -105,7 +105,7 @@ def etf_strength(w: Float[Array, "k d"]) -> Float[Array, ""]:
     gram = w @ w.T
     strength = jnp.trace(gram) / (k - 1)
     frame = strength * (jnp.eye(k, dtype=w.dtype) - 1 / k)
-    room = max(ETF_TOLERANCE, 16 * validation.rounding(given, w))
+    room = max(ETF_TOLERANCE, 16 * precision.rounding(given, w))
     if not validation.holds(
         lambda gram, frame, size: (size > 0) & (jnp.abs(gram - frame) <= room * size),
         gram,

@@ -19,9 +19,9 @@ from jaxtyping import Float
 
 from twolayer.theory import validation
 from twolayer.theory.mixup.features import data as features_data
-from twolayer.theory.mixup.features import dynamics
+from twolayer.theory.mixup.features import filters
 from twolayer.theory.mixup.features.data import PatchData, Scalar
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 
 
 class NoiseRates(NamedTuple):
@@ -134,8 +134,8 @@ def noise_growth(start: State, end: State, data: PatchData) -> Float[Array, "2 n
     Of :math:`\log|q(T)/q(0)|`, shape ``(2, n)``. Under standard training with ideal noise all of
     them are equal. A zero entry at a noise patch gives inf or NaN.
     """
-    start, data = dynamics.checked("start", start, data)
-    end, _ = dynamics.checked("end", end, data)
+    start, data = filters.checked("start", start, data)
+    end, _ = filters.checked("end", end, data)
     mask = jnp.broadcast_to(data.noise_mask > 0, start.q.shape)
     first, last = (jnp.where(mask, jnp.abs(state.q), 1.0) for state in (start, end))
     total = jnp.sum(jnp.log(last) - jnp.log(first), axis=(1, 3))
@@ -166,8 +166,8 @@ def conservation_residual(
     Source: [derived] A2.
     """
     noise_energy = validation.scalar("noise_energy", noise_energy, low=0.0, open_low=True)
-    start, data = dynamics.checked("start", start, data)
-    end, _ = dynamics.checked("end", end, data)
+    start, data = filters.checked("start", start, data)
+    end, _ = filters.checked("end", end, data)
     growth = jnp.log(jnp.abs(end.a)) - jnp.log(jnp.abs(start.a))
     memorised = noise_growth(start, end, data) @ data.power / noise_energy
     return growth - memorised[:, None, :]

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Key
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 from twolayer.theory.mixup.features import data as features_data
 from twolayer.theory.mixup.features.data import PatchData, Scalar
 from twolayer.theory.training import gains
@@ -66,7 +66,7 @@ def gram_root(gram: Float[Array, "n n"]) -> Float[Array, "n n"]:
     Raises:
       ValueError: for a matrix that is not such.
     """
-    gram = validation.kernel_matrix("gram", gram)
+    gram = semidefinite.kernel_matrix("gram", gram)
     factor = jnp.linalg.cholesky(gram)
 
     def by_eigenvectors(gram: Array) -> Array:

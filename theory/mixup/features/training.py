@@ -18,9 +18,10 @@ from jaxtyping import Float
 
 from twolayer.theory import validation
 from twolayer.theory.mixup.features import data as features_data
-from twolayer.theory.mixup.features import dynamics
+from twolayer.theory.mixup.features import dynamics, filters
 from twolayer.theory.mixup.features.data import PatchData, Scalar
-from twolayer.theory.mixup.features.dynamics import Noise, State, Weight
+from twolayer.theory.mixup.features.dynamics import Weight
+from twolayer.theory.mixup.features.filters import Noise, State
 
 KINDS = ("standard", "mixup")
 
@@ -74,7 +75,7 @@ def run(
       ValueError: for an empty schedule, an unknown phase, steps that are no multiple of
         ``record_every``, and as the steps.
     """
-    state, data = dynamics.checked("state", state, data)
+    state, data = filters.checked("state", state, data)
     record_every = validation.integer("record_every", record_every)
     if not schedule:
         raise ValueError("schedule must hold at least one phase; got none.")

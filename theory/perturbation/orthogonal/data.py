@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Key
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 
 Radii = float | Float[Array, ""] | Float[Array, "n"]
 
@@ -47,7 +47,7 @@ def rows_with_gram(raw: Float[Array, "n d"], gram: Float[Array, "n n"]) -> Float
     """
     raw = validation.matrix("raw", raw)
     n = raw.shape[0]
-    gram = validation.kernel_matrix("gram", gram, size=n)
+    gram = semidefinite.kernel_matrix("gram", gram, size=n)
     factor = jnp.linalg.cholesky(gram)
     if not validation.holds(jnp.isfinite, factor):
         raise ValueError("gram must be positive definite; its Cholesky factorisation fails.")

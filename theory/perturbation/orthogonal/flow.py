@@ -28,9 +28,9 @@ from flax import struct
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
-from twolayer.theory.perturbation.orthogonal import limit
-from twolayer.theory.perturbation.orthogonal.limit import Slope
+from twolayer.theory import semidefinite, validation
+from twolayer.theory.perturbation.orthogonal import limit, multipliers
+from twolayer.theory.perturbation.orthogonal.multipliers import Slope
 
 LOSSES = ("exponential", "logistic")
 Scalar = float | Float[Array, ""]
@@ -84,7 +84,7 @@ def normalized_flow(
     """
     h0 = validation.matrix("h0", h0)
     m, n = h0.shape
-    h0, gram = validation.alike(h0, validation.kernel_matrix("gram", gram, size=n))
+    h0, gram = validation.alike(h0, semidefinite.kernel_matrix("gram", gram, size=n))
     eta = validation.scalar("eta", eta, low=0.0, open_low=True)
     steps = validation.integer("steps", steps, low=0)
     y, a, gamma = _network(h0, y, a, gamma, loss)
@@ -134,8 +134,8 @@ def locked_flow(
 
     Args:
       q0: margins :math:`y_n f(x_n)` when the pattern locked, shape ``(n,)``.
-      matrix: M of :func:`twolayer.theory.perturbation.orthogonal.limit.margin_matrix`, shape ``(n,
-        n)``.
+      matrix: M of :func:`twolayer.theory.perturbation.orthogonal.multipliers.margin_matrix`,
+        shape ``(n, n)``.
       eta: step, positive.
       steps: number of steps, static.
       loss: "exponential" or "logistic".
@@ -145,7 +145,7 @@ def locked_flow(
     """
     q0 = validation.vector("q0", q0)
     n = q0.shape[0]
-    half = validation.kernel_matrix("matrix", matrix, size=n).astype(q0.dtype) / 2
+    half = semidefinite.kernel_matrix("matrix", matrix, size=n).astype(q0.dtype) / 2
     eta = validation.scalar("eta", eta, low=0.0, open_low=True)
     validation.choice("loss", loss, LOSSES)
     steps = validation.integer("steps", steps, low=0)
@@ -167,7 +167,7 @@ def gram_angle(
     small angles: it is that of the part of one across the other, never an arccosine. A matrix of
     norm zero gives NaN.
     """
-    gram = validation.kernel_matrix("gram", gram)
+    gram = semidefinite.kernel_matrix("gram", gram)
     n = gram.shape[0]
     first = validation.matrix("first", first, columns=n)
     second = validation.matrix("second", second, rows=first.shape[0], columns=n)
@@ -189,7 +189,7 @@ def _network(h: Array, y: Any, a: Any, gamma: Any, loss: str) -> tuple[Array, Ar
     y = validation.labels("y", y, length=h.shape[1]).astype(h.dtype)
     a = validation.vector("a", a, length=h.shape[0]).astype(h.dtype)
     validation.choice("loss", loss, LOSSES)
-    return y, a, limit.slope(gamma, h)
+    return y, a, multipliers.slope(gamma, h)
 
 
 def _force(h: Array, y: Array, a: Array, gamma: Array, loss: str) -> tuple[Array, Array]:

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from twolayer.theory import validation
-from twolayer.theory.perturbation.orthogonal import limit
+from twolayer.theory import semidefinite, validation
+from twolayer.theory.perturbation.orthogonal import multipliers
 
 Scalar = int | float | Float[Array, ""]
 
@@ -72,7 +72,7 @@ def perturbed_gram(
     Raises:
       ValueError: for shapes that differ, labels other than -1 and +1, or negative numbers.
     """
-    gram_base = validation.kernel_matrix("gram_base", gram_base)
+    gram_base = semidefinite.kernel_matrix("gram_base", gram_base)
     n = gram_base.shape[0]
     base_dot_dir = validation.vector("base_dot_dir", base_dot_dir, length=n)
     targets = validation.labels("targets", targets, length=n).astype(gram_base.dtype)
@@ -89,7 +89,7 @@ def perturbed_multipliers(
     base_dot_dir: Float[Array, "n"],
     dir_sqnorm: Scalar,
     targets: Float[Array, "n"],
-    gamma: limit.Slope,
+    gamma: multipliers.Slope,
     eps: Float[Array, "k"],
 ) -> Float[Array, "k n"]:
     r"""Multipliers after perturbations of several lengths, from one factorisation.
@@ -114,18 +114,18 @@ def perturbed_multipliers(
 
     Returns:
       One row for each length, as
-      :func:`twolayer.theory.perturbation.orthogonal.limit.solve_multipliers` of its Gram matrix;
-      NaN under ``jit`` where the *base* points have a singular margin matrix.
+      :func:`twolayer.theory.perturbation.orthogonal.multipliers.solve_multipliers` of its Gram
+      matrix; NaN under ``jit`` where the *base* points have a singular margin matrix.
 
     Raises:
       ValueError: as :func:`perturbed_gram`, and outside ``jit`` for that singular matrix.
 
     Source: [derived].
     """
-    gram_base = validation.kernel_matrix("gram_base", gram_base)
+    gram_base = semidefinite.kernel_matrix("gram_base", gram_base)
     n = gram_base.shape[0]
     targets = validation.labels("targets", targets, length=n)
-    factor = limit.margin_factor(gram_base, targets, gamma)
+    factor = multipliers.margin_factor(gram_base, targets, gamma)
     c = validation.vector("base_dot_dir", base_dot_dir, length=n).astype(factor.dtype)
     t = targets.astype(factor.dtype)
     eps = validation.number("eps", eps, low=0.0)

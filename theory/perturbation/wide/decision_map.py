@@ -13,7 +13,7 @@ from jax import Array
 from jaxtyping import Float
 
 from twolayer.theory import geometry, networks, validation
-from twolayer.theory.kernels import activations, angles, shallow
+from twolayer.theory.kernels import activations, angles, preactivations, shallow
 from twolayer.theory.kernels.activations import ActivationLike
 from twolayer.theory.networks import TwoLayer
 
@@ -75,8 +75,8 @@ def decision_map(
         return jnp.concatenate([plane, jnp.ones_like(plane[:, :1])], axis=1) / norms[:, None]
 
     centres = [
-        (unit(x_plane / d, shallow.aug_norm(x)).T, y[:, None] * x_plane / n),
-        (unit(r_plane / d, shallow.aug_norm(r)).T, inner / n),
+        (unit(x_plane / d, preactivations.aug_norm(x)).T, y[:, None] * x_plane / n),
+        (unit(r_plane / d, preactivations.aug_norm(r)).T, inner / n),
     ]
     phi = activations.resolve(gamma).value
     both = [networks.checked(name, p, d=d) for name, p in (("p_f", p_f), ("p_g", p_g))]

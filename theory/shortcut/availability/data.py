@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float, Key
 from scipy import special
 
-from twolayer.theory import validation
+from twolayer.theory import precision, validation
 from twolayer.theory.shortcut.availability import shortcut_bias
 from twolayer.theory.shortcut.availability.shortcut_bias import Pair
 
@@ -103,7 +103,7 @@ def embed(
 
     Source: [paper].
     """
-    room = max(_UNIT_TOLERANCE, 8 * validation.rounding(w))
+    room = max(_UNIT_TOLERANCE, 8 * precision.rounding(w))
     z, w = validation.matrix("z", z, columns=2), validation.matrix("w", w, columns=2)
     alpha = shortcut_bias.amplification(alpha)
     lengths = jnp.linalg.norm(w, axis=0)

@@ -26,7 +26,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import semidefinite, validation
 from twolayer.theory.kernels import activations, deep
 from twolayer.theory.kernels.activations import Scalar
 from twolayer.theory.kernels.deep import Kernel
@@ -228,7 +228,7 @@ def population_flow(
     probes = shortcut_bias.probe_grid(mu, n_probe)
     odd = odd_kernel(kernel)
     inputs, root = nodes * alpha[None, :], jnp.sqrt(weights)
-    operator = validation.kernel_matrix(
+    operator = semidefinite.kernel_matrix(
         "kernel (its odd part at the nodes)",
         root[:, None] * odd(inputs, inputs) * root[None, :],
     )

@@ -34,7 +34,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from twolayer.theory import roots, validation
+from twolayer.theory import precision, roots, validation
 from twolayer.theory.kernels.deep import Kernel
 from twolayer.theory.shortcut.availability import flows, shortcut_bias
 from twolayer.theory.shortcut.availability.shortcut_bias import Pair
@@ -142,7 +142,7 @@ def _odd_values(kernel: Kernel, alpha: Array) -> tuple[Array, Array]:
     if not validation.holds(
         lambda odd: (
             jnp.maximum(abs(odd[0, 0] - odd[1, 1]), abs(odd[0, 1] - odd[1, 0]))
-            <= max(_SYMMETRY, 8 * validation.rounding(odd)) * jnp.max(jnp.abs(odd))
+            <= max(_SYMMETRY, 8 * precision.rounding(odd)) * jnp.max(jnp.abs(odd))
         ),
         odd,
     ):

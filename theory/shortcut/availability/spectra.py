@@ -21,7 +21,7 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from twolayer.theory import validation
+from twolayer.theory import precision, semidefinite, validation
 from twolayer.theory.kernels.deep import Kernel
 
 _TOTAL = 1e-12
@@ -131,14 +131,14 @@ def centre_spectrum(
     """
     centres, pi = _clusters(pi, centres)
     root = jnp.sqrt(pi)
-    operator = validation.kernel_matrix(
+    operator = semidefinite.kernel_matrix(
         "kernel (at the centres)", root[:, None] * kernel(centres, centres) * root[None, :]
     )
     return jnp.linalg.eigvalsh(operator)[::-1]
 
 
 def _clusters(pi: Array, centres: Array) -> tuple[Array, Array]:
-    room = max(_TOTAL, 8 * validation.rounding(pi))
+    room = max(_TOTAL, 8 * precision.rounding(pi))
     centres = validation.matrix("centres", centres)
     pi = validation.vector("pi", pi, length=centres.shape[0])
     validation.number("pi", pi, low=0.0)

@@ -15,7 +15,7 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory.mixup.features import data, dynamics, laws
-from twolayer.theory.mixup.features.dynamics import State
+from twolayer.theory.mixup.features.filters import State
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 

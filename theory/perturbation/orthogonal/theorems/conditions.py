@@ -10,7 +10,7 @@ import functools
 
 import jax.numpy as jnp
 
-from twolayer.theory.perturbation.orthogonal import limit
+from twolayer.theory.perturbation.orthogonal import conditions
 from twolayer.theory.perturbation.orthogonal.theorems import intervals
 from twolayer.theory.perturbation.orthogonal.theorems.instances import (
     BROKEN,
@@ -56,7 +56,7 @@ PAPER_MULTIPLIERS = statement_about_samples(
 def _sharp_multipliers(at: Samples, *, interaction: float = 1.0) -> Bounds:
     off = 1 - jnp.eye(at.x.shape[0], dtype=at.x.dtype)
     gram = at.gram * (1 + (interaction - 1) * off)
-    report = limit.orthogonality(gram, at.gamma)
+    report = conditions.orthogonality(gram, at.gamma)
     lam = at.lam
     return {
         "above": Bound(lhs=report.lam_lo, rhs=lam),
@@ -86,7 +86,7 @@ SHARP_MULTIPLIERS = statement_about_samples(
 
 
 def _paper_tier(at: Samples) -> Bounds:
-    return row_sums(at, limit.orthogonality(at.gram, at.gamma))
+    return row_sums(at, conditions.orthogonality(at.gram, at.gamma))
 
 
 PAPER_TIER = statement_about_samples(
@@ -103,8 +103,8 @@ PAPER_TIER = statement_about_samples(
 
 
 def _sharp_tier(at: Samples) -> Bounds:
-    report = limit.orthogonality(at.gram, at.gamma)
-    found = limit.certificate(at.gram, at.y, at.lam, at.gamma)
+    report = conditions.orthogonality(at.gram, at.gamma)
+    found = conditions.certificate(at.gram, at.y, at.lam, at.gamma)
     margin = report.lam_lo * at.gamma * report.r_min**2 - report.lam_hi * report.row_sum
     # Under the hypothesis the left sides are positive; zero is what the certificate needs.
     return {

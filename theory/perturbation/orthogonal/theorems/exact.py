@@ -16,9 +16,16 @@ from jax import Array
 
 from twolayer.theory import geometry
 from twolayer.theory.perturbation.orthogonal import agreement as orthogonal_agreement
-from twolayer.theory.perturbation.orthogonal import data, exact, limit, perturbed
+from twolayer.theory.perturbation.orthogonal import (
+    conditions,
+    data,
+    exact,
+    limit,
+    multipliers,
+    perturbed,
+)
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import SLOPES, WIDTH, outputs, signs
-from twolayer.theory.perturbation.orthogonal.theorems.flipped import (
+from twolayer.theory.perturbation.orthogonal.theorems.targeted import (
     KNOBS,
     NEAR,
     SIZES,
@@ -72,13 +79,13 @@ def _noise_rows(at: _Noise, lean: float = 0.0) -> tuple[Array, Array, Array]:
     n = at.y.shape[0]
     rows = data.orthonormal_rows(at.raw)
     x = rows[:n] + at.mix @ rows[:n]
-    lam = limit.solve_multipliers(x @ x.T, at.y, at.gamma)
+    lam = multipliers.solve_multipliers(x @ x.T, at.y, at.gamma)
     return x, lam, at.radius * (rows[n:] + lean * rows[:1])
 
 
 def _samples_fit(at: _Noise) -> Bounds:
     x, lam, _ = _noise_rows(at)
-    known = limit.certificate(x @ x.T, at.y, lam, at.gamma)
+    known = conditions.certificate(x @ x.T, at.y, lam, at.gamma)
     least = jnp.minimum(known.min_lam, jnp.minimum(known.min_pos_margin, known.min_neg_margin))
     switch = jnp.sqrt(at.gamma**3 / (3 * at.targets.shape[0] - at.gamma**3))
     return {
@@ -95,15 +102,15 @@ def _noise(at: _Noise, *, lean: float = 0.0, growth: bool = True) -> Bounds:
     unit = geometry.direction(normal, "l2")
     inputs = perturbed.perturb(base, at.targets, unit, at.eps)
     gram = inputs @ inputs.T
-    lam_adv = limit.solve_multipliers(gram, at.targets, at.gamma)
+    lam_adv = multipliers.solve_multipliers(gram, at.targets, at.gamma)
     normal_adv = limit.boundary_normal(inputs, at.targets, lam_adv)
     solved = exact.orthogonal_noise_limit(at.eps, at.targets.shape[0], at.radius, at.gamma)
     paper = solved.paper
     if not growth:
         paper = at.eps <= at.radius * jnp.sqrt(at.gamma**3 / (3 * at.targets.shape[0]))
     noise, _ = orthogonal_agreement.decompose(x, base, at.targets, lam_adv, unit, at.eps)
-    known = limit.orthogonality(gram, at.gamma)
-    found = limit.certificate(gram, at.targets, lam_adv, at.gamma)
+    known = conditions.orthogonality(gram, at.gamma)
+    found = conditions.certificate(gram, at.targets, lam_adv, at.gamma)
     agreement = orthogonal_agreement.isotropic_agreement(normal, normal_adv)
     lengths = jnp.linalg.norm(x, axis=1)
     return {
@@ -147,7 +154,7 @@ ORTHOGONAL_NOISE = Theorem(
 def _perturbed(at: Targeted) -> Array:
     """Perturbed samples alone: no second training."""
     x = at.x
-    lam = limit.solve_multipliers(x @ x.T, at.y, at.gamma)
+    lam = multipliers.solve_multipliers(x @ x.T, at.y, at.gamma)
     unit = geometry.direction(limit.boundary_normal(x, at.y, lam), "l2")
     return perturbed.perturb(x, at.targets, unit, at.eps)
 
@@ -192,7 +199,7 @@ def _two_kept(at: Targeted) -> Bounds:
 
 def _near_orthogonal(at: Targeted) -> Bounds:
     inputs = _perturbed(at)
-    known = limit.orthogonality(inputs @ inputs.T, at.gamma)
+    known = conditions.orthogonality(inputs @ inputs.T, at.gamma)
     return _two_kept(at) | {"overlap": strictly_less(known.p_max, known.paper_lhs)}
 
 
@@ -225,7 +232,7 @@ RANDOM_TARGETS = Theorem(
 
 def _rows(at: Targeted) -> tuple[Array, Array, Array]:
     x = at.x
-    lam = limit.solve_multipliers(x @ x.T, at.y, at.gamma)
+    lam = multipliers.solve_multipliers(x @ x.T, at.y, at.gamma)
     v, u = limit.limit_rows(x, at.y, lam, at.gamma, WIDTH)
     return v, u, limit.boundary_normal(x, at.y, lam)
 
@@ -269,9 +276,4 @@ GRADIENT = Theorem(
     },
 )
 
-THEOREMS = (
-    ORTHOGONAL_NOISE,
-    TARGETED_GRAM,
-    RANDOM_TARGETS,
-    GRADIENT,
-)
+THEOREMS = (ORTHOGONAL_NOISE, TARGETED_GRAM, RANDOM_TARGETS, GRADIENT)

@@ -16,7 +16,7 @@ from jax import Array
 
 from twolayer.theory import geometry
 from twolayer.theory.perturbation.orthogonal import agreement as orthogonal_agreement
-from twolayer.theory.perturbation.orthogonal import data, limit, perturbed
+from twolayer.theory.perturbation.orthogonal import conditions, data, limit, multipliers, perturbed
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import CLEAR, outputs, signs
 from twolayer.theory.verification.inequality import (
     Bound,
@@ -53,7 +53,7 @@ class Trained:
     @property
     def lam(self) -> Array:
         """Multipliers of the first network."""
-        return limit.solve_multipliers(self.x @ self.x.T, self.y, self.gamma)
+        return multipliers.solve_multipliers(self.x @ self.x.T, self.y, self.gamma)
 
     @property
     def inputs(self) -> Array:
@@ -64,7 +64,7 @@ class Trained:
     def lam_adv(self) -> Array:
         """Multipliers of the second network, from those inputs."""
         gram = self.inputs @ self.inputs.T
-        return limit.solve_multipliers(gram, self.targets, self.gamma)
+        return multipliers.solve_multipliers(gram, self.targets, self.gamma)
 
     @property
     def gram_adv(self) -> Array:
@@ -108,7 +108,7 @@ def _sample_trained(
 
 def interval(at: Trained, constants: str) -> tuple[Array, Array, Bounds]:
     """Bounds of the second network's multipliers, and the hypotheses that they need."""
-    known = limit.orthogonality(at.gram_adv, at.gamma)
+    known = conditions.orthogonality(at.gram_adv, at.gamma)
     square = known.r_min**2
     if constants == "paper":
         tier = {
@@ -138,7 +138,7 @@ def _certified(
 
 def _formulas(at: Trained) -> Bounds:
     """The certificate with the formulas of lo and hi used where the tier fails."""
-    known = limit.orthogonality(at.gram_adv, at.gamma)
+    known = conditions.orthogonality(at.gram_adv, at.gamma)
     hi = 2 / ((1 + at.gamma**2) * known.r_min**2 - (1 + at.gamma) * known.row_sum)
     lo = (2 - (1 + at.gamma) * hi * known.row_sum) / ((1 + at.gamma**2) * known.r_max**2)
     sums = orthogonal_agreement.correlations(at.z, at.base, at.targets)

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from flax import struct
 from jax import Array
 
-from twolayer.theory.perturbation.orthogonal import data, limit
-from twolayer.theory.perturbation.orthogonal.limit import Orthogonality
+from twolayer.theory.perturbation.orthogonal import conditions, data, multipliers
+from twolayer.theory.perturbation.orthogonal.conditions import Orthogonality
 from twolayer.theory.verification.inequality import Bound, Bounds, strictly_less
 from twolayer.theory.verification.sampling import normals
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
@@ -62,7 +62,7 @@ class Samples:
     @property
     def lam(self) -> Array:
         """Multipliers of the closed form."""
-        return limit.solve_multipliers(self.gram, self.y, self.gamma)
+        return multipliers.solve_multipliers(self.gram, self.y, self.gamma)
 
     @property
     def rounding(self) -> Array:
@@ -139,7 +139,7 @@ def slope_in_range(gamma: Array) -> Bounds:
 
 def paper_hypothesis(at: Samples) -> Bounds:
     """The paper's: every pair of samples is nearly orthogonal."""
-    report = limit.orthogonality(at.gram, at.gamma)
+    report = conditions.orthogonality(at.gram, at.gamma)
     return slope_in_range(at.gamma) | {
         "no zero sample": strictly_less(jnp.zeros_like(report.r_min), report.r_min),
         "overlap": Bound(lhs=report.p_max, rhs=report.paper_lhs),
@@ -159,14 +159,14 @@ def row_sums(at: Samples, report: Orthogonality, room: float = 1.0) -> Bounds:
 
 def sharp_hypothesis(at: Samples, room: float = 1.0) -> Bounds:
     """The sharper one: every sample outweighs all others together; ``room`` asks for more."""
-    report = limit.orthogonality(at.gram, at.gamma)
+    report = conditions.orthogonality(at.gram, at.gamma)
     return slope_in_range(at.gamma) | row_sums(at, report, room)
 
 
 def certified(at: Samples) -> Bounds:
     """The certificate, by more than rounding."""
     lam = at.lam
-    report = limit.certificate(at.gram, at.y, lam, at.gamma)
+    report = conditions.certificate(at.gram, at.y, lam, at.gamma)
     floor = 1e-12 * jnp.max(jnp.diagonal(at.gram)) * jnp.sum(jnp.abs(lam))
     return slope_in_range(at.gamma) | {
         "multipliers": strictly_less(1e-12 * jnp.max(jnp.abs(lam)), report.min_lam),

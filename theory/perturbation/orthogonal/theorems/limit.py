@@ -16,6 +16,7 @@ from jax import Array
 
 from twolayer.theory.perturbation.orthogonal import flow as orthogonal_flow
 from twolayer.theory.perturbation.orthogonal import limit as orthogonal
+from twolayer.theory.perturbation.orthogonal import multipliers
 from twolayer.theory.perturbation.orthogonal.theorems import intervals
 from twolayer.theory.perturbation.orthogonal.theorems.instances import (
     BROKEN,
@@ -209,7 +210,7 @@ def _limit(at: Samples) -> Bounds:
     force, weights = _descent(at)
     v, u = orthogonal.limit_coefficients(at.y, lam, at.gamma)
     limit = jnp.repeat(jnp.stack([v, u]), at.width // 2, axis=0)
-    matrix = orthogonal.margin_matrix(at.gram, at.y, at.gamma)
+    matrix = multipliers.margin_matrix(at.gram, at.y, at.gamma)
     diagonal = jnp.diagonal(matrix)
     return {
         "direction": Bound(

@@ -15,12 +15,12 @@ from flax import struct
 from jax import Array
 
 from twolayer.theory import geometry, networks
-from twolayer.theory.kernels import shallow
+from twolayer.theory.kernels import preactivations, shallow
 from twolayer.theory.perturbation.wide import bounds as wide_bounds
-from twolayer.theory.perturbation.wide import surrogate
+from twolayer.theory.perturbation.wide import directions, lazy_training
 from twolayer.theory.perturbation.wide.theorems import intervals
 from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, SLOPES
-from twolayer.theory.perturbation.wide.theorems.training import (
+from twolayer.theory.perturbation.wide.theorems.instances import (
     LOSSES,
     TRAIN_KNOBS,
     TRAIN_SIZES,
@@ -38,8 +38,8 @@ def _input_gradient(at: Trained, *, initial: bool = True, late: bool = True) -> 
     bounds = {}
     for loss in LOSSES:
         end = at.p[loss] if late else at.p0
-        coefficients = surrogate.representer_coefficients(end, at.trace[loss], at.z, at.gamma)
-        first = surrogate.initial_direction(at.p0, end, at.z, at.gamma) * float(initial)
+        coefficients = directions.representer_coefficients(end, at.trace[loss], at.z, at.gamma)
+        first = directions.initial_direction(at.p0, end, at.z, at.gamma) * float(initial)
         second = (coefficients * at.y[None, :]) @ at.x / at.y.shape[0]
         size = jnp.abs(first) + coefficients @ jnp.abs(at.x) / at.y.shape[0]
         scale = jnp.max(size, axis=1, keepdims=True)
@@ -72,9 +72,9 @@ INPUT_GRADIENT = Theorem(
 def _direction(at: Trained, *, permuted: bool = False, time_for_factors: bool = False) -> Bounds:
     bounds = {}
     labels = jnp.roll(at.y, at.y.shape[0] // 4) if permuted else at.y
-    reach = wide_bounds.mean_norm(at.x)
-    flips = wide_bounds.flip_mass(at.p0, at.z, at.tau, reach)[:, None]
-    flips = (1 - at.gamma) * (flips + wide_bounds.flip_mass(at.p0, at.x, at.tau, reach)[None, :])
+    reach = lazy_training.mean_norm(at.x)
+    flips = lazy_training.flip_mass(at.p0, at.z, at.tau, reach)[:, None]
+    flips = (1 - at.gamma) * (flips + lazy_training.flip_mass(at.p0, at.x, at.tau, reach)[None, :])
     frozen = networks.empirical_gate_kernel(at.p0, at.z, at.x, at.gamma)
     for loss in LOSSES:
         trace, end = at.trace[loss], at.p[loss]
@@ -94,7 +94,7 @@ def _direction(at: Trained, *, permuted: bool = False, time_for_factors: bool = 
         bounds[f"{loss}: sine"] = within_rounding(
             geometry.row_sines(safe, direction), sine, 1 + 0 * sine
         )
-        coefficients = surrogate.representer_coefficients(end, trace, at.z, at.gamma)
+        coefficients = directions.representer_coefficients(end, trace, at.z, at.gamma)
         gap = jnp.abs(coefficients - factors[None, :] * frozen)
         size = coefficients + factors[None, :] * frozen
         bounds[f"{loss}: coefficients"] = within_rounding(gap, factors[None, :] * flips, size)
@@ -125,13 +125,15 @@ DIRECTION = Theorem(
 def _coefficients(at: Trained, *, wrong: bool = False) -> Bounds:
     gamma = far_slope(at.gamma) if wrong else at.gamma
     point = at.z[:1]
-    reach = wide_bounds.mean_norm(at.x)
-    flips = wide_bounds.flip_mass(at.p0, point, at.tau, reach)
-    flips = flips + wide_bounds.flip_mass(at.p0, at.x, at.tau, reach)
-    radius = wide_bounds.width_radius(at.p0.a.shape[0], at.x.shape[0], DELTA)
+    reach = lazy_training.mean_norm(at.x)
+    flips = lazy_training.flip_mass(at.p0, point, at.tau, reach)
+    flips = flips + lazy_training.flip_mass(at.p0, at.x, at.tau, reach)
+    radius = lazy_training.width_radius(at.p0.a.shape[0], at.x.shape[0], DELTA)
     limit = shallow.gate_kernel(point, at.x, gamma)[0]
     trace = at.trace["identity"]
-    found = surrogate.representer_coefficients(at.p["identity"], trace, point, at.gamma)[0] / at.tau
+    found = (
+        directions.representer_coefficients(at.p["identity"], trace, point, at.gamma)[0] / at.tau
+    )
     return {"kernel": Bound(lhs=jnp.abs(found - limit), rhs=(1 - at.gamma) * flips + radius)}
 
 
@@ -174,15 +176,15 @@ def _infinite_gradient(at: _Infinite, *, second: float = 1.0, share: float = 1.0
         return at.y @ shallow.lazy_kernel(at.x, point[None, :], at.gamma)[:, 0] / at.y.shape[0]
 
     gradient = jax.vmap(jax.grad(predictor))(at.z)
-    representer = surrogate.representer_direction(at.x, at.y, at.z, at.gamma)
-    rest = surrogate.kernel_gradient_direction(at.x, at.y, at.z, at.gamma)
+    representer = directions.representer_direction(at.x, at.y, at.z, at.gamma)
+    rest = directions.kernel_gradient_direction(at.x, at.y, at.z, at.gamma)
     scale = jnp.linalg.norm(representer, axis=1) + jnp.linalg.norm(rest, axis=1)
-    pairwise = jax.vmap(surrogate.gate_kernel_gradient, in_axes=(None, 0, None))
+    pairwise = jax.vmap(directions.gate_kernel_gradient, in_axes=(None, 0, None))
     slopes = jnp.linalg.norm(
         jax.vmap(pairwise, in_axes=(0, None, None))(at.z, at.x, at.gamma), axis=2
     )
     steepest = (1 - at.gamma) ** 2 / (2 * jnp.pi * float(at.x.shape[1]) ** 0.5)
-    steepest = share * steepest / shallow.aug_norm(at.z)
+    steepest = share * steepest / preactivations.aug_norm(at.z)
     bound = share * wide_bounds.kernel_gradient_bound(at.x, at.z, at.gamma)
     sine = geometry.row_sines(representer + rest, representer)
     return {

@@ -16,7 +16,9 @@ from jax import Array
 from twolayer.theory.kernels import shallow
 from twolayer.theory.perturbation.wide import bounds, surrogate
 from twolayer.theory.perturbation.wide.theorems import intervals
-from twolayer.theory.perturbation.wide.theorems.agreement import (
+from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, SLOPES
+from twolayer.theory.perturbation.wide.theorems.instances import far_slope, two_classes
+from twolayer.theory.perturbation.wide.theorems.scenarios import (
     KNOBS,
     SIZES,
     Second,
@@ -24,8 +26,6 @@ from twolayer.theory.perturbation.wide.theorems.agreement import (
     scenario_a,
     unit_directions,
 )
-from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, SLOPES
-from twolayer.theory.perturbation.wide.theorems.training import far_slope, two_classes
 from twolayer.theory.verification.inequality import Bound, Bounds, within_rounding
 from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
 

@@ -29,7 +29,7 @@ from jax import Array
 from tests import per_study
 from twolayer.host import jax_setup, process_pool, program_memory
 from twolayer.theory.verification import evaluation, registry
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 from twolayer.theory.verification.verify import Verdict, verify
 
 BLOCK = 16  # one shape, so that all checks of a theorem share what is compiled
@@ -62,8 +62,8 @@ def rounded_otherwise(statement: Theorem, seed: int) -> Theorem:
     """The same statement on instances that differ in the last places of what is drawn."""
 
     def other(sample: Callable) -> Callable:
-        def drawn(key: Array, size: Size, knobs: Knobs) -> Any:
-            leaves, tree = jax.tree.flatten(sample(key, size, knobs))
+        def drawn(key: Array, size: Size, parameters: Parameters) -> Any:
+            leaves, tree = jax.tree.flatten(sample(key, size, parameters))
             keys = jax.random.split(jax.random.fold_in(key, seed), max(len(leaves), 1))
             return tree.unflatten(map(_moved, leaves, keys[: len(leaves)]))
 
@@ -89,21 +89,21 @@ def stated(statement: Theorem) -> dict[str, float]:
     What is drawn shows in no identity's ratio, and allowances for rounding in few. A control that
     has become easier to catch proves less.
     """
-    key_knobs, key_instances = jax.random.split(jax.random.key(7))
-    knobs = evaluation.draw_knobs(statement, key_knobs, BLOCK)
+    key_parameters, key_instances = jax.random.split(jax.random.key(7))
+    parameters = evaluation.draw_parameters(statement, key_parameters, BLOCK)
     keys = jax.random.split(key_instances, BLOCK)
     found = {
-        f"{end} of knob {knob}": value
-        for knob, ends in statement.knobs.items()
+        f"{end} of parameter {parameter}": value
+        for parameter, ends in statement.parameters.items()
         for end, value in zip(("low", "high"), ends, strict=True)
     }
     for size in statement.sizes:
-        instances = evaluation.sample_many(statement, size, keys, knobs)
+        instances = evaluation.sample_many(statement, size, keys, parameters)
         found[f"mean at {dict(size)}"] = _mean(jax.tree.leaves(instances))
     for control, change in statement.controls.items():
         if change.sample:
             broken = dataclasses.replace(statement, sample=change.sample)
-            drawn = evaluation.sample_many(broken, statement.sizes[-1], keys, knobs)
+            drawn = evaluation.sample_many(broken, statement.sizes[-1], keys, parameters)
             found[f"mean of {control}"] = _mean(jax.tree.leaves(drawn))
     means = evaluation.batched(functools.partial(_sides, statement), level=0)(instances)
     return found | {name: _mean(each) for name, each in means.items()}
@@ -173,7 +173,7 @@ def _alike(name: str, found: float | None, record: float | str | None) -> bool:
         return abs(found - record) <= SHARE
     if name == "vacuous":
         return abs(found - record) <= INSTANCES
-    if " of knob " in name:
+    if " of parameter " in name:
         return found == record
     return math.isclose(found, record, rel_tol=RATIO if name.startswith("ratio") else MEAN)
 

@@ -21,7 +21,7 @@ NAME = "wide.effective_time"
         ("mean in the range", 3.0, 3.002, -3.0),
         ("share of a control", 0.9, 0.94, 0.96),
         ("vacuous", 3.0, 4.0, 5.0),
-        ("high of knob scale", 300.0, 300.0, 301.0),
+        ("high of parameter scale", 300.0, 300.0, 301.0),
     ],
 )
 def test_numbers_are_alike_to_what_their_kind_allows(name, record, alike, different):
@@ -82,7 +82,9 @@ def changed(monkeypatch):
 def test_a_theorem_that_is_stated_otherwise_differs(changed):
     statement = registry.THEOREMS[NAME]
     assert not changed()
-    assert "high of knob scale" in changed(knobs={**statement.knobs, "scale": (0.3, 3.1)})
+    assert "high of parameter scale" in changed(
+        parameters={**statement.parameters, "scale": (0.3, 3.1)}
+    )
 
     def wider(instance):
         return {
@@ -95,7 +97,7 @@ def test_a_theorem_that_is_stated_otherwise_differs(changed):
     weaker = {control: dataclasses.replace(statement.controls[control], conclusions=wider)}
     assert f"mean left of outputs of {control}" in changed(controls=weaker)
 
-    def twice(key, size, knobs):
-        return jax.tree.map(lambda leaf: 2 * leaf, statement.sample(key, size, knobs))
+    def twice(key, size, parameters):
+        return jax.tree.map(lambda leaf: 2 * leaf, statement.sample(key, size, parameters))
 
     assert any(name.startswith("mean at") for name in changed(sample=twice))

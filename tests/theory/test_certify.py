@@ -150,8 +150,8 @@ def test_gate_kernel_in_balls_is_the_float_one():
 def test_flip_mass_in_closed_form_is_the_quadrature():
     statement = registry.THEOREMS["wide.flip_mass"]
     size = statement.sizes[0]
-    knobs = {"scale": jnp.asarray(1.0), "log_time": jnp.asarray(0.5)}
-    at = statement.sample(KEY, size, knobs)
+    parameters = {"scale": jnp.asarray(1.0), "log_time": jnp.asarray(0.5)}
+    at = statement.sample(KEY, size, parameters)
     (exact,) = statement.interval_form(at).conclusions
     floats = statement.conclusions(at)["mean"]
     np.testing.assert_allclose(np.asarray(exact.lhs, float), floats.lhs, rtol=1e-10)
@@ -176,8 +176,8 @@ def test_float_and_ball_agree_that_a_wrong_statement_is_wrong():
     name = "wide.threshold_surrogate"
     statement = registry.THEOREMS[name]
     keys, size = jax.random.split(KEY, 4), statement.sizes[0]
-    knobs = evaluation.draw_knobs(statement, KEY, 4)
-    batch = evaluation.sample_many(statement, size, keys, knobs)
+    parameters = evaluation.draw_parameters(statement, KEY, 4)
+    batch = evaluation.sample_many(statement, size, keys, parameters)
 
     def reverse(at):
         (bound,) = registry.THEOREMS[name].interval_form(at).conclusions

@@ -40,7 +40,7 @@ def test_show_tells_all_of_a_theorem(capsys):
     assert main(["show", "wide.width"]) == 0
     out = capsys.readouterr().out
     assert true.statement in out and true.source in out and "with probability at least 0.95" in out
-    assert all(word in out for word in (*true.knobs, *true.controls, *true.free))
+    assert all(word in out for word in (*true.parameters, *true.controls, *true.searchable))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_theorem_that_fails_is_exit_code_1(verified, capsys, monkeypatch, tmp_pa
     assert row["counterexample"] == str(file) and f"saved as {file}" in out
     with np.load(file) as stored:
         assert stored["seed"] == 3
-        assert all(f"knobs['{name}']" in stored for name in false.knobs)
+        assert all(f"parameters['{name}']" in stored for name in false.parameters)
         assert all(f"size['{name}']" in stored for name in false.sizes[0])
         assert np.any(stored["conclusions['mean'].lhs"] > stored["conclusions['mean'].rhs"])
 

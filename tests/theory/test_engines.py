@@ -111,13 +111,15 @@ def test_keys_and_numbers_of_other_settings_will_do(make, unannotated):
         key = make(3) if make is not jax.random.key else jax_setup.key(3)
         assert verify.verify(statement, key, 16, block=16) == expected
         keys = jax.random.split(key, 16) if isinstance(key, jax.Array) else np.stack([key] * 16)
-        knobs = {name: jnp.full(16, low, jnp.float32) for name, (low, _) in statement.knobs.items()}
-        instances = evaluation.sample_many(statement, size, keys, knobs)
+        parameters = {
+            name: jnp.full(16, low, jnp.float32) for name, (low, _) in statement.parameters.items()
+        }
+        instances = evaluation.sample_many(statement, size, keys, parameters)
         floats = [x for x in jax.tree.leaves(instances) if jnp.issubdtype(x.dtype, jnp.floating)]
         assert floats and {x.dtype for x in floats} == {np.dtype(float)}
         for outcome in (
             evaluation.examine_many(statement, instances),
-            evaluation.judge(statement, size, keys, knobs),
+            evaluation.judge(statement, size, keys, parameters),
         ):
             assert outcome.slack.dtype == float and not np.any(outcome.violated)
 

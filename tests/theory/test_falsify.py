@@ -35,13 +35,13 @@ class Toy:
     total: jax.Array | None = None  # follows from x
 
 
-def sample(key, size, knobs):
+def sample(key, size, parameters):
     normal = jax.random.normal(key, (size["n"] + 2,))
     return Toy(
         x=normal[2:],
         label=jnp.where(normal[0] < 0, -1.0, 1.0),
         noise=normal[1],
-        scale=knobs["scale"],
+        scale=parameters["scale"],
     )
 
 
@@ -62,12 +62,12 @@ TRUE = Theorem(
     statement="|sum x| <= sum |x|",
     source="[derived] here",
     sizes=({"n": 6},),
-    knobs={"scale": (0.5, 2.0)},
+    parameters={"scale": (0.5, 2.0)},
     sample=sample,
     complete=add_up,
     conclusions=triangle,
     controls={"half": Control(conclusions=functools.partial(triangle, share=0.5))},
-    free=("x",),
+    searchable=("x",),
 )
 
 
@@ -131,17 +131,17 @@ def test_what_follows_is_computed_anew_and_labels_and_noise_stay():
         return {
             "sum": equal(toy.total, jnp.sum(toy.x), 1e-12),
             "label": equal(jnp.abs(toy.label), jnp.ones(()), 1e-12),
-            "knob": Bound(lhs=toy.scale, rhs=jnp.asarray(2.0)),
+            "parameter": Bound(lhs=toy.scale, rhs=jnp.asarray(2.0)),
             "noise": Bound(lhs=jnp.abs(toy.noise), rhs=jnp.asarray(6.0)),
         }
 
     assert not falsify(changed(conclusions=conclusions), KEY, rounds=2).found
 
 
-def test_knobs_reach_both_ends():
+def test_parameters_reach_both_ends():
     high = falsify(changed(conclusions=lambda toy: below(toy.scale, 1.999999)), KEY, restarts=8)
     assert high.counterexample.instance.scale == 2.0
-    low = changed(conclusions=lambda toy: below(0.500001, toy.scale), free=())
+    low = changed(conclusions=lambda toy: below(0.500001, toy.scale), searchable=())
     assert falsify(low, KEY, restarts=8).counterexample.instance.scale == 0.5
 
 
@@ -212,10 +212,10 @@ def test_counterexamples_as_arrays():
     false = changed(conclusions=functools.partial(triangle, share=0.9))
     found = falsify(false, KEY, restarts=4).counterexample
     arrays = found.arrays()
-    np.testing.assert_array_equal(arrays["knobs['scale']"], found.instance.scale)
+    np.testing.assert_array_equal(arrays["parameters['scale']"], found.instance.scale)
     assert set(arrays) == {
         "size['n']",
-        "knobs['scale']",
+        "parameters['scale']",
         *(f"instance.{name}" for name in ("x", "label", "noise", "scale", "total")),
         "conclusions['below'].lhs",
         "conclusions['below'].rhs",
@@ -261,15 +261,15 @@ def test_messages(rejects):
         falsify(TRUE, KEY, restarts=1)
     with rejects("rounds must be at least 1; got 0."):
         falsify(TRUE, KEY, rounds=0)
-    with rejects("toy.triangle: free names 'y', which sample does not draw."):
-        falsify(changed(free=("x", "y")), KEY)
-    with rejects("theorem must have a knob or a free field; got neither."):
-        falsify(changed(free=(), knobs={}, sample=lambda *_: jnp.ones(2)), KEY)
+    with rejects("toy.triangle: searchable names 'y', which sample does not draw."):
+        falsify(changed(searchable=("x", "y")), KEY)
+    with rejects("theorem must have a parameter or a searchable field; got neither."):
+        falsify(changed(searchable=(), parameters={}, sample=lambda *_: jnp.ones(2)), KEY)
 
 
 def test_labels_and_what_is_random_are_never_free():
     for statement in registry.THEOREMS.values():
-        assert not {"y", "targets", "labels", "normal"} & set(statement.free)
+        assert not {"y", "targets", "labels", "normal"} & set(statement.searchable)
 
 
 def test_planted_falsehood_is_found():

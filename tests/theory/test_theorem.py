@@ -20,8 +20,8 @@ from twolayer.theory.verification.verify import verify
 KEY = jax.random.key(0)
 
 
-def sample(key, size, knobs):
-    return knobs["scale"] * jax.random.normal(key, (size["n"],))
+def sample(key, size, parameters):
+    return parameters["scale"] * jax.random.normal(key, (size["n"],))
 
 
 def triangle(x, share=1.0):
@@ -33,7 +33,7 @@ TRUE = Theorem(
     statement="|sum x| <= sum |x|",
     source="[derived] here",
     sizes=({"n": 2}, {"n": 5}),
-    knobs={"scale": (0.5, 2.0)},
+    parameters={"scale": (0.5, 2.0)},
     sample=sample,
     conclusions=triangle,
     controls={"half": Control(conclusions=functools.partial(triangle, share=0.5))},
@@ -52,7 +52,7 @@ def probabilistic(true_rate, claimed_rate):
     """``x <= limit`` for a standard normal x fails with probability ``true_rate`` exactly."""
     limit = float(stats.norm.isf(true_rate))
     return changed(
-        knobs={"scale": (1.0, 1.0)},
+        parameters={"scale": (1.0, 1.0)},
         sizes=({"n": 1},),
         conclusions=functools.partial(tail, limit=limit),
         failure_rate=claimed_rate,
@@ -179,8 +179,8 @@ def test_control_that_cannot_fail_is_missed(control):
     assert verdict.missed == ("toothless",) and verdict.controls["toothless"] == 0
 
 
-def opposite(key, size, knobs):
-    x = sample(key, size, knobs)
+def opposite(key, size, parameters):
+    x = sample(key, size, parameters)
     return x.at[0].set(-x[1])
 
 
@@ -250,10 +250,10 @@ def test_same_key_same_verdict():
 
 def test_judging_is_examining_each_instance():
     keys = jax.random.split(KEY, 4)
-    knobs = {"scale": jnp.array([0.5, 1.0, 1.5, 2.0])}
-    outcomes = judge(TRUE, {"n": 3}, keys, knobs, control="half")
+    parameters = {"scale": jnp.array([0.5, 1.0, 1.5, 2.0])}
+    outcomes = judge(TRUE, {"n": 3}, keys, parameters, control="half")
     for index, key in enumerate(keys):
-        x = sample(key, {"n": 3}, {"scale": knobs["scale"][index]})
+        x = sample(key, {"n": 3}, {"scale": parameters["scale"][index]})
         alone = examine({}, triangle(x, share=0.5))
         assert outcomes.checked[index] == alone.checked == 1
         assert outcomes.violated[index] == alone.violated
@@ -261,14 +261,14 @@ def test_judging_is_examining_each_instance():
         np.testing.assert_allclose(outcomes.tightness[index], alone.tightness, rtol=1e-12)
 
 
-def test_knobs_fill_their_ranges():
-    toy = changed(knobs={"scale": (0.5, 2.0), "rate": (-3.0, -1.0)})
-    knobs = evaluation.draw_knobs(toy, KEY, 2000)
-    for name, (low, high) in toy.knobs.items():
-        share = (np.asarray(knobs[name]) - low) / (high - low)
+def test_parameters_fill_their_ranges():
+    toy = changed(parameters={"scale": (0.5, 2.0), "rate": (-3.0, -1.0)})
+    parameters = evaluation.draw_parameters(toy, KEY, 2000)
+    for name, (low, high) in toy.parameters.items():
+        share = (np.asarray(parameters[name]) - low) / (high - low)
         assert stats.kstest(share, "uniform").pvalue > 1e-3
-    assert abs(np.corrcoef(knobs["scale"], knobs["rate"])[0, 1]) < 5 / 2000**0.5
-    assert evaluation.draw_knobs(changed(knobs={}), KEY, 3) == {}
+    assert abs(np.corrcoef(parameters["scale"], parameters["rate"])[0, 1]) < 5 / 2000**0.5
+    assert evaluation.draw_parameters(changed(parameters={}), KEY, 3) == {}
 
 
 def test_messages(rejects):

@@ -36,7 +36,7 @@ def test_theorem_holds_and_its_controls_are_caught(name):
 
 @every_theorem
 def test_theorem_holds_wherever_hypothesis_looks(name):
-    """Corners of the knobs' ranges included, which uniform draws never meet."""
+    """Corners of the parameters' ranges included, which uniform draws never meet."""
     statement = registry.THEOREMS[name]
     allowed = int(stats.binom.isf(1e-9, BLOCK, statement.failure_rate))
 
@@ -44,17 +44,17 @@ def test_theorem_holds_wherever_hypothesis_looks(name):
     @given(
         size=st.sampled_from(statement.sizes),
         seed=st.integers(0, 2**31 - 1),
-        knobs=st.fixed_dictionaries(
+        parameters=st.fixed_dictionaries(
             {
                 name: st.floats(low, high, allow_subnormal=False)
-                for name, (low, high) in statement.knobs.items()
+                for name, (low, high) in statement.parameters.items()
             }
         ),
     )
-    def check(size, seed, knobs):
+    def check(size, seed, parameters):
         keys = jax.random.split(jax.random.key(seed), BLOCK)
-        knobs = {name: jnp.full(BLOCK, value, float) for name, value in knobs.items()}
-        outcome = evaluation.judge(statement, size, keys, knobs)
+        parameters = {name: jnp.full(BLOCK, value, float) for name, value in parameters.items()}
+        outcome = evaluation.judge(statement, size, keys, parameters)
         assert np.sum(outcome.violated) <= allowed, outcome
 
     check()
@@ -66,7 +66,7 @@ def test_names_and_sources():
         stem, _, claim = name.partition(".")
         assert claim and stem in {study.split(".")[1] for study in registry.STUDIES}
         assert statement.source.startswith(("[paper]", "[derived]"))
-        assert all(low < high for low, high in statement.knobs.values())
+        assert all(low < high for low, high in statement.parameters.values())
 
 
 def test_selection():

@@ -16,7 +16,7 @@ from jax import Array
 from twolayer.host import jax_setup
 from twolayer.theory import validation
 from twolayer.theory.verification import intervals
-from twolayer.theory.verification.evaluation import draw_knobs, one_key, sample_many
+from twolayer.theory.verification.evaluation import draw_parameters, one_key, sample_many
 from twolayer.theory.verification.intervals import Decision
 from twolayer.theory.verification.theorem import Theorem
 
@@ -56,9 +56,9 @@ def certify(
         for row in range(number):
             if row % block == 0:
                 key_block = jax.random.fold_in(jax.random.fold_in(key, index), row)
-                key_knobs, key_draws = jax.random.split(key_block)
-                knobs = draw_knobs(theorem, key_knobs, block)
-                batch = sample_many(theorem, size, jax.random.split(key_draws, block), knobs)
+                key_parameters, key_draws = jax.random.split(key_block)
+                parameters = draw_parameters(theorem, key_parameters, block)
+                batch = sample_many(theorem, size, jax.random.split(key_draws, block), parameters)
             instance = jax.tree.map(lambda leaf, row=row: leaf[row % block], batch)
             decisions[intervals.decide(statement, instance)] += 1
     return decisions

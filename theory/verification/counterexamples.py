@@ -22,7 +22,7 @@ class Counterexample:
     """
 
     size: Mapping[str, int]
-    knobs: Mapping[str, float]
+    parameters: Mapping[str, float]
     instance: Any
     hypotheses: Bounds
     conclusions: Bounds
@@ -31,7 +31,7 @@ class Counterexample:
         """All numbers by name, to be stored: ``instance.x``, ``conclusions['norm'].lhs`` ..."""
         parts = {
             "size": dict(self.size),
-            "knobs": dict(self.knobs),
+            "parameters": dict(self.parameters),
             "instance": self.instance,
             "hypotheses": self.hypotheses,
             "conclusions": self.conclusions,
@@ -59,12 +59,12 @@ def sides(theorem: Any, instances: Any) -> tuple[Bounds, Bounds]:
 
 
 def shown(
-    theorem: Any, size: Mapping[str, int], knobs: Mapping[str, Any], instances: Any, row: int
+    theorem: Any, size: Mapping[str, int], parameters: Mapping[str, Any], instances: Any, row: int
 ) -> Counterexample:
-    """The counterexample in a row of a batch of instances with their knobs."""
+    """The counterexample in a row of a batch of instances with their parameters."""
     one = jax.tree.map(lambda leaf: leaf[row : row + 1], instances)
     instance, hypotheses, conclusions = jax.tree.map(
         lambda leaf: leaf[0], (one, *sides(theorem, one))
     )
-    values = {name: float(each[row]) for name, each in knobs.items()}
+    values = {name: float(each[row]) for name, each in parameters.items()}
     return Counterexample(size, values, instance, hypotheses, conclusions)

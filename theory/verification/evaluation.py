@@ -21,7 +21,14 @@ from jax import Array
 from twolayer.host import compilation, jax_setup
 from twolayer.theory import validation
 from twolayer.theory.verification.inequality import Bounds
-from twolayer.theory.verification.theorem import Control, Instance, Knobs, Size, Theorem, as_drawn
+from twolayer.theory.verification.theorem import (
+    Control,
+    Instance,
+    Parameters,
+    Size,
+    Theorem,
+    as_drawn,
+)
 
 
 @struct.dataclass
@@ -72,19 +79,19 @@ def examine(hypotheses: Bounds, conclusions: Bounds) -> Outcome:
 
 
 @jax_setup.numerics()
-def draw_knobs(theorem: Theorem, key: Array, number: int) -> Knobs:
-    """Knobs of ``number`` instances, independent and uniform in their ranges."""
+def draw_parameters(theorem: Theorem, key: Array, number: int) -> Parameters:
+    """Parameters of ``number`` instances, independent and uniform in their ranges."""
     key = one_key(key)
-    share = jax.random.uniform(key, (number, max(1, len(theorem.knobs))))
+    share = jax.random.uniform(key, (number, max(1, len(theorem.parameters))))
     return {
         name: low + (high - low) * share[:, index]
-        for index, (name, (low, high)) in enumerate(theorem.knobs.items())
+        for index, (name, (low, high)) in enumerate(theorem.parameters.items())
     }
 
 
 @jax_setup.numerics()
 def judge(
-    theorem: Theorem, size: Size, keys: Array, knobs: Knobs, control: str | None = None
+    theorem: Theorem, size: Size, keys: Array, parameters: Parameters, control: str | None = None
 ) -> Outcome:
     """Sample one instance a key and examine each; compiled once per size and number of keys.
 
@@ -92,14 +99,14 @@ def judge(
       theorem: the theorem.
       size: one of its sizes.
       keys: b random keys.
-      knobs: b values of each knob.
+      parameters: b values of each parameter.
       control: name of a control to judge in the theorem's place.
 
     Returns:
       Outcomes with a leading axis of length b.
     """
     change = Control() if control is None else theorem.controls[control]
-    instances = _sampled(change.sample or theorem.sample, theorem.complete, size, keys, knobs)
+    instances = _sampled(change.sample or theorem.sample, theorem.complete, size, keys, parameters)
     examiner = _compiled_examiner(
         change.hypotheses or theorem.hypotheses, change.conclusions or theorem.conclusions
     )
@@ -107,15 +114,15 @@ def judge(
 
 
 @jax_setup.numerics()
-def draw_many(theorem: Theorem, size: Size, keys: Array, knobs: Knobs) -> Any:
+def draw_many(theorem: Theorem, size: Size, keys: Array, parameters: Parameters) -> Any:
     """What the theorem's sampler draws, not completed; compiled and shared like :func:`judge`."""
-    return _sampled(theorem.sample, as_drawn, size, keys, knobs)
+    return _sampled(theorem.sample, as_drawn, size, keys, parameters)
 
 
 @jax_setup.numerics()
-def sample_many(theorem: Theorem, size: Size, keys: Array, knobs: Knobs) -> Instance:
+def sample_many(theorem: Theorem, size: Size, keys: Array, parameters: Parameters) -> Instance:
     """Instances of the theorem with a leading axis, as :func:`judge` samples them."""
-    return _sampled(theorem.sample, theorem.complete, size, keys, knobs)
+    return _sampled(theorem.sample, theorem.complete, size, keys, parameters)
 
 
 @jax_setup.numerics()
@@ -139,11 +146,12 @@ def one_key(key: Array) -> Array:
 
 
 def _sampled(
-    sample: Callable, complete: Callable, size: Size, keys: Array, knobs: Knobs
+    sample: Callable, complete: Callable, size: Size, keys: Array, parameters: Parameters
 ) -> Instance:
     sampler = _compiled_sampler(sample, complete, tuple(sorted(size.items())))
     return sampler(
-        jax_setup.own_key(keys), {name: jnp.asarray(each, float) for name, each in knobs.items()}
+        jax_setup.own_key(keys),
+        {name: jnp.asarray(each, float) for name, each in parameters.items()},
     )
 
 
@@ -156,8 +164,8 @@ def _compiled_sampler(
     sample: Callable, complete: Callable, size: tuple[tuple[str, int], ...]
 ) -> Callable:
     # Several theorems share a sampler; so they share what is compiled here.
-    def one(key: Array, knobs: Knobs) -> Instance:
-        return complete(sample(key, dict(size), knobs))
+    def one(key: Array, parameters: Parameters) -> Instance:
+        return complete(sample(key, dict(size), parameters))
 
     return batched(one, level=0)
 

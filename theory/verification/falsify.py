@@ -1,11 +1,11 @@
 """Attacks on theorems: a search for an instance inside the hypotheses where a conclusion fails.
 
-:func:`falsify` climbs from many random instances at once. What moves are the theorem's knobs inside
-their ranges, and the fields that it declares free inside the range of what was drawn; labels and
-what is random never move, and what follows from the rest (a training run) is computed anew. All
-that moves lives in one unit cube. A climb ascends the gradient of the worst violation, less a
-penalty where a hypothesis fails; some steps are random jumps from the best point so far instead,
-kept if they are not worse, which serves statements whose gradient is zero or NaN.
+:func:`falsify` climbs from many random instances at once. What moves are the theorem's parameters
+inside their ranges, and the fields that it declares searchable inside the range of what was drawn;
+labels and what is random never move, and what follows from the rest (a training run) is computed
+anew. All that moves lives in one unit cube. A climb ascends the gradient of the worst violation,
+less a penalty where a hypothesis fails; some steps are random jumps from the best point so far
+instead, kept if they are not worse, which serves statements whose gradient is zero or NaN.
 
 Of a statement with probability an adversary chooses everything but the randomness. The climb then
 raises the mean violation of the worst 2 delta of a fixed set of draws; its choice is judged on
@@ -101,7 +101,7 @@ def falsify(
         the first size, so that something is always tried; False ends the search.
 
     Raises:
-      ValueError: for restarts or rounds out of range, a free field that is not drawn, or what
+      ValueError: for restarts or rounds out of range, a searchable field that is not drawn, or what
         is no theorem.
     """
     validation.record("theorem", theorem, Theorem)
@@ -219,7 +219,7 @@ def _confirm(
         return None
     if not _is_steady(*counterexamples.sides(space.theorem, instances)):
         return None
-    return counterexamples.shown(space.theorem, space.size, space.knobs(around), instances, 0)
+    return counterexamples.shown(space.theorem, space.size, space.parameters(around), instances, 0)
 
 
 def _is_steady(hypotheses: Bounds, conclusions: Bounds) -> bool:
@@ -256,6 +256,6 @@ def _frequency(
         # So many failures that the last block has some.
         row = int(np.argmax(outcome.violated))
         counterexample = counterexamples.shown(
-            space.theorem, space.size, space.knobs(rows), instances, row
+            space.theorem, space.size, space.parameters(rows), instances, row
         )
     return counterexample, failed / checked / rate if checked else math.nan

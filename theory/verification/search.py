@@ -1,8 +1,8 @@
 """Climbs towards a violation, in the unit cube of what a theorem lets move.
 
-A point of the cube stands for the theorem's knobs, each in its range, and its free fields, each in
-the range of what was drawn; all else is what a random key draws, and what follows from both. Used
-by :mod:`twolayer.theory.verification.falsify`, which says what a climb is for.
+A point of the cube stands for the theorem's parameters, each in its range, and its searchable
+fields, each in the range of what was drawn; all else is what a random key draws, and what follows
+from both. Used by :mod:`twolayer.theory.verification.falsify`, which says what a climb is for.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from twolayer.host import jax_setup
-from twolayer.theory.verification.evaluation import draw_knobs, draw_many, examine, one_key
+from twolayer.theory.verification.evaluation import draw_many, draw_parameters, examine, one_key
 from twolayer.theory.verification.inequality import ROUNDING, Bounds
 from twolayer.theory.verification.theorem import Instance, Size, Theorem
 
@@ -36,7 +36,7 @@ INSIDE = -2.0
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Space:
-    """What moves at one size: D numbers, the knobs and the free fields."""
+    """What moves at one size: D numbers, the parameters and the searchable fields."""
 
     theorem: Theorem
     size: Size
@@ -47,14 +47,14 @@ class Space:
     def instance(self, values: Array, key: Array) -> Instance:
         """The instance with these values, and all else as the key has it."""
         moved = self.unravel(values)
-        drawn = self.theorem.sample(key, self.size, moved["knobs"])
+        drawn = self.theorem.sample(key, self.size, moved["parameters"])
         if moved["fields"]:
             drawn = dataclasses.replace(drawn, **moved["fields"])
         return self.theorem.complete(drawn)
 
-    def knobs(self, values: Array | np.ndarray) -> dict[str, np.ndarray]:
-        """The knobs of rows of values."""
-        return jax.tree.map(np.asarray, jax.vmap(self.unravel)(jnp.asarray(values))["knobs"])
+    def parameters(self, values: Array | np.ndarray) -> dict[str, np.ndarray]:
+        """The parameters of rows of values."""
+        return jax.tree.map(np.asarray, jax.vmap(self.unravel)(jnp.asarray(values))["parameters"])
 
 
 def round_steps(theorem: Theorem) -> int:
@@ -78,13 +78,13 @@ class Climb:
 def span(theorem: Theorem, size: Size, key: Array, restarts: int) -> Space:
     """The space that a batch of sampled instances spans."""
     _, moved = _draw(theorem, size, one_key(key), max(restarts, _SPAN))
-    # Dictionaries are flattened by sorted keys: fields first, then knobs by name.
+    # Dictionaries are flattened by sorted keys: fields first, then parameters by name.
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(moved["fields"])]
-    knobs = [theorem.knobs[name] for name in sorted(theorem.knobs)]
+    parameters = [theorem.parameters[name] for name in sorted(theorem.parameters)]
     low, high = (
         np.concatenate(
             [np.full(leaf[0].size, extreme(leaf)) for leaf in leaves]
-            + [np.asarray([float(ends[end]) for ends in knobs])]
+            + [np.asarray([float(ends[end]) for ends in parameters])]
         )
         for end, extreme in enumerate((np.min, np.max))
     )
@@ -115,27 +115,33 @@ def begin(space: Space, key: Array, restarts: int) -> Climb:
 
 def _draw(theorem: Theorem, size: Size, key: Array, number: int) -> tuple[Array, dict[str, Any]]:
     """Keys of sampled instances, and what may be moved of them."""
-    key_knobs, key_corners, key_draws = jax.random.split(key, 3)
-    knobs = draw_knobs(theorem, key_knobs, number)
-    # A third of the knobs sets out from an end of its range, where many statements are closest.
-    corners = jax.random.uniform(key_corners, (max(1, len(knobs)), number))
-    knobs = {
-        name: jnp.where(corner < 1 / 6, low, jnp.where(corner > 5 / 6, high, knobs[name]))
-        for corner, (name, (low, high)) in zip(corners, theorem.knobs.items(), strict=False)
+    key_parameters, key_corners, key_draws = jax.random.split(key, 3)
+    parameters = draw_parameters(theorem, key_parameters, number)
+    # A third of the parameters sets out from an end of its range, where many statements are
+    # closest.
+    corners = jax.random.uniform(key_corners, (max(1, len(parameters)), number))
+    parameters = {
+        name: jnp.where(corner < 1 / 6, low, jnp.where(corner > 5 / 6, high, parameters[name]))
+        for corner, (name, (low, high)) in zip(corners, theorem.parameters.items(), strict=False)
     }
     keys = jax.random.split(key_draws, number)
-    drawn = draw_many(theorem, size, keys, knobs)
-    for name in theorem.free:
+    drawn = draw_many(theorem, size, keys, parameters)
+    for name in theorem.searchable:
         if not hasattr(drawn, name):
-            raise ValueError(f"{theorem.name}: free names {name!r}, which sample does not draw.")
-    return keys, {"knobs": knobs, "fields": {name: getattr(drawn, name) for name in theorem.free}}
+            raise ValueError(
+                f"{theorem.name}: searchable names {name!r}, which sample does not draw."
+            )
+    return keys, {
+        "parameters": parameters,
+        "fields": {name: getattr(drawn, name) for name in theorem.searchable},
+    }
 
 
 def _flat(moved: dict[str, Any]) -> np.ndarray:
     """One row of D numbers an instance, in the order of ``ravel_pytree``."""
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(moved)]
     if not leaves:
-        raise ValueError("theorem must have a knob or a free field; got neither.")
+        raise ValueError("theorem must have a parameter or a searchable field; got neither.")
     return np.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
 
 

@@ -19,7 +19,7 @@ from twolayer.theory.verification.inequality import Bounds
 
 Instance = Any
 Size = Mapping[str, int]
-Knobs = Mapping[str, Array]
+Parameters = Mapping[str, Array]
 
 
 def as_drawn(drawn: Any) -> Instance:
@@ -35,7 +35,7 @@ class Control:
     or conclusions with a wrong constant or a missing term.
     """
 
-    sample: Callable[[Array, Size, Knobs], Instance] | None = None
+    sample: Callable[[Array, Size, Parameters], Instance] | None = None
     hypotheses: Callable[[Instance], Bounds] | None = None
     conclusions: Callable[[Instance], Bounds] | None = None
 
@@ -49,11 +49,12 @@ class Theorem:
       statement: the claim in words and formulas, one or two sentences.
       source: provenance label and place, e.g. "[derived] Theorem L".
       sizes: array sizes of instances, the smallest first; each is one compiled shape.
-      knobs: continuous parameters (slope, scale ...) and the ranges they are drawn from.
-      sample: (key, size, knobs) -> what is drawn: the instance, or what ``complete`` makes it from.
+      parameters: continuous parameters (slope, scale ...) and the ranges they are drawn from.
+      sample: (key, size, parameters) -> what is drawn: the instance, or what ``complete`` makes it
+        from.
       complete: what is drawn -> instance: adds all that follows from it, such as a training run.
-      free: fields of what is drawn for which the statement allows any values, hypotheses granted.
-        A search moves these and the knobs; labels and what is random stay out.
+      searchable: fields of what is drawn for which the statement allows any values, hypotheses
+        granted. A search moves these and the parameters; labels and what is random stay out.
       conclusions: instance -> named bounds; their shapes broadcast with the hypotheses'.
       hypotheses: instance -> named bounds; an element counts where all of them hold.
       failure_rate: delta of a statement that holds with probability 1 - delta over the instance.
@@ -66,14 +67,14 @@ class Theorem:
     statement: str
     source: str
     sizes: tuple[Size, ...]
-    knobs: Mapping[str, tuple[float, float]]
-    sample: Callable[[Array, Size, Knobs], Instance]
+    parameters: Mapping[str, tuple[float, float]]
+    sample: Callable[[Array, Size, Parameters], Instance]
     conclusions: Callable[[Instance], Bounds]
     hypotheses: Callable[[Instance], Bounds] = lambda _: {}
     failure_rate: float = 0.0
     controls: Mapping[str, Control] = dataclasses.field(default_factory=dict)
     complete: Callable[[Any], Instance] = as_drawn
-    free: tuple[str, ...] = ()
+    searchable: tuple[str, ...] = ()
     interval_form: Callable[[Instance], Any] | None = None
 
     def __post_init__(self) -> None:

@@ -20,8 +20,14 @@ from twolayer.host import jax_setup
 from twolayer.theory import validation
 from twolayer.theory.verification import counterexamples
 from twolayer.theory.verification.counterexamples import Counterexample
-from twolayer.theory.verification.evaluation import Outcome, draw_knobs, judge, one_key, sample_many
-from twolayer.theory.verification.theorem import Knobs, Size, Theorem
+from twolayer.theory.verification.evaluation import (
+    Outcome,
+    draw_parameters,
+    judge,
+    one_key,
+    sample_many,
+)
+from twolayer.theory.verification.theorem import Parameters, Size, Theorem
 
 # A correct statement with probability is rejected once in a million verifications.
 LEVEL = 1e-6
@@ -176,19 +182,19 @@ def _judge_many(
     """Outcomes of at least ``number`` instances, in whole blocks, as numpy arrays."""
     parts = []
     for index in range(-(-number // block)):
-        keys, knobs = _block(theorem, key, index, block)
-        parts.append(judge(theorem, size, keys, knobs, control))
+        keys, parameters = _block(theorem, key, index, block)
+        parts.append(judge(theorem, size, keys, parameters, control))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
-def _block(theorem: Theorem, key: Array, index: int, block: int) -> tuple[Array, Knobs]:
-    """Keys and knobs of the instances of a block."""
-    key_knobs, key_instances = jax.random.split(jax.random.fold_in(key, index))
-    return jax.random.split(key_instances, block), draw_knobs(theorem, key_knobs, block)
+def _block(theorem: Theorem, key: Array, index: int, block: int) -> tuple[Array, Parameters]:
+    """Keys and parameters of the instances of a block."""
+    key_parameters, key_instances = jax.random.split(jax.random.fold_in(key, index))
+    return jax.random.split(key_instances, block), draw_parameters(theorem, key_parameters, block)
 
 
 def _broken(theorem: Theorem, size: Size, key: Array, block: int, row: int) -> Counterexample:
     """The instance in a row of all blocks of one size, drawn again."""
-    keys, knobs = _block(theorem, key, row // block, block)
-    instances = sample_many(theorem, size, keys, knobs)
-    return counterexamples.shown(theorem, size, knobs, instances, row % block)
+    keys, parameters = _block(theorem, key, row // block, block)
+    instances = sample_many(theorem, size, keys, parameters)
+    return counterexamples.shown(theorem, size, parameters, instances, row % block)

@@ -106,9 +106,9 @@ def _show_theorem(theorem: Any) -> None:
     if theorem.failure_rate:
         print(f"with probability at least {1 - theorem.failure_rate:g}\n")
     sizes = [" ".join(f"{name}={value}" for name, value in size.items()) for size in theorem.sizes]
-    ranges = [(name, f"{low:g} to {high:g}") for name, (low, high) in theorem.knobs.items()]
+    ranges = [(name, f"{low:g} to {high:g}") for name, (low, high) in theorem.parameters.items()]
     rows = [("sizes", "; ".join(sizes)), *ranges]
-    rows += [("moved by a search", ", ".join(theorem.free))] if theorem.free else []
+    rows += [("moved by a search", ", ".join(theorem.searchable))] if theorem.searchable else []
     tables.show(("instances", ""), rows)
     tables.show(("must fail with",), [(name,) for name in theorem.controls])
     print(f"\nCheck it: twolayer verify {theorem.name}; attack it: twolayer falsify {theorem.name}")

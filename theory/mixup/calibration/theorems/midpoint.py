@@ -15,7 +15,7 @@ from jax import Array
 from twolayer.theory.mixup.calibration import midpoint as calibration_midpoint
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 
 @struct.dataclass
@@ -27,10 +27,10 @@ class Views:
     second: Array
 
 
-def _sample_views(key: Array, size: Size, knobs: Knobs) -> Views:
+def _sample_views(key: Array, size: Size, parameters: Parameters) -> Views:
     k = size["k"]
     (raw,) = normals(key, (2 * k, 2 * k))
-    return Views(raw=raw, first=knobs["first"], second=knobs["second"])
+    return Views(raw=raw, first=parameters["first"], second=parameters["second"])
 
 
 def _explicit(at: Views, nodes: int, *, same: bool = True) -> Array:
@@ -68,10 +68,10 @@ FLOOR = Theorem(
     "loss over all ordered pairs of k classes is at least (1 - 1/k) log 2, whatever a_1 and a_2.",
     source="[derived] Proposition D1",
     sizes=({"k": 2}, {"k": 4}),
-    knobs={"first": (-10.0, 40.0), "second": (-10.0, 40.0)},
+    parameters={"first": (-10.0, 40.0), "second": (-10.0, 40.0)},
     sample=_sample_views,
     conclusions=_floor,
-    free=("raw",),
+    searchable=("raw",),
     controls={
         "different classes alone": Control(conclusions=functools.partial(_floor, same=False)),
         "single samples": Control(conclusions=functools.partial(_floor, single=True)),
@@ -107,7 +107,7 @@ LIMIT = Theorem(
     "(k - 1) e^(-min(a_1, a_2)) for any positive correlations.",
     source="[derived] Proposition D1, with a rate",
     sizes=({"k": 2}, {"k": 4}),
-    knobs={"first": (-2.0, 40.0), "second": (-4.0, 80.0)},
+    parameters={"first": (-2.0, 40.0), "second": (-4.0, 80.0)},
     sample=_sample_views,
     hypotheses=_positive,
     conclusions=_limit,

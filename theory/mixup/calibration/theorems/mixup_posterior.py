@@ -17,7 +17,7 @@ from jax import Array
 from twolayer.theory.mixup.calibration import mixup_posterior
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less
 from twolayer.theory.verification.sampling import below, normals, uniform
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 # The optimal prediction of a sample --------------------------------------------------------------
 
@@ -34,7 +34,7 @@ class Sample:
     change: Array  # (4,), coefficients of a polynomial in z
 
 
-def _sample_points(key: Array, size: Size, knobs: Knobs) -> Sample:
+def _sample_points(key: Array, size: Size, parameters: Parameters) -> Sample:
     steps, classes, change = normals(key, (size["n"],), (size["n"],), (4,))
     return Sample(steps=uniform(steps), classes=below(2, classes), change=change)
 
@@ -91,11 +91,11 @@ PREDICTION = Theorem(
     "[(x_b - z) 1(y_a = s) + (z - x_a) 1(y_b = s)]/(x_b - x_a)^2.",
     source="[derived] Lemma C3; that a closed form exists [paper]",
     sizes=({"n": 3}, {"n": 7}),
-    knobs={},
+    parameters={},
     sample=_sample_points,
     hypotheses=_spaced,
     conclusions=_stationary,
-    free=("steps", "change"),
+    searchable=("steps", "change"),
     controls={
         "neighbours alone": Control(conclusions=functools.partial(_stationary, nearest=True))
     },
@@ -115,14 +115,14 @@ class Law:
     alpha: Array
 
 
-def _sample_law(key: Array, size: Size, knobs: Knobs) -> Law:
+def _sample_law(key: Array, size: Size, parameters: Parameters) -> Law:
     lam, weights, places = normals(key, (size["v"],), (size["v"],), (size["q"],))
     # Weights near the ends are where the statement is closest.
     return Law(
         lam=uniform(2 * lam),
         weights=uniform(weights),
         places=uniform(places),
-        alpha=knobs["alpha"],
+        alpha=parameters["alpha"],
     )
 
 
@@ -155,9 +155,9 @@ def _posterior(at: Law, *, everywhere: bool = False, half: float = 0.5) -> Bound
     }
 
 
-def _sample_extreme(key: Array, size: Size, knobs: Knobs) -> Law:
+def _sample_extreme(key: Array, size: Size, parameters: Parameters) -> Law:
     """One weight near 0, a small shift, and places just after it."""
-    at = _sample_law(key, size, knobs)
+    at = _sample_law(key, size, parameters)
     alpha = 0.001 + 0.01 * at.alpha
     return dataclasses.replace(
         at,
@@ -174,11 +174,11 @@ POSTERIOR = Theorem(
     "overlap its KL is at most log 2, whatever the overlap and the number of classes.",
     source="[derived] Theorem C4",
     sizes=({"v": 1, "q": 8}, {"v": 4, "q": 8}),
-    knobs={"alpha": (0.0, 1.0)},
+    parameters={"alpha": (0.0, 1.0)},
     sample=_sample_law,
     hypotheses=_reached,
     conclusions=_posterior,
-    free=("lam", "weights", "places"),
+    searchable=("lam", "weights", "places"),
     controls={
         "0.6 for a half": Control(conclusions=functools.partial(_posterior, half=0.6)),
         "the bound on the overlap": Control(
@@ -188,10 +188,10 @@ POSTERIOR = Theorem(
 )
 
 
-def _sample_uniform(key: Array, size: Size, knobs: Knobs) -> Law:
+def _sample_uniform(key: Array, size: Size, parameters: Parameters) -> Law:
     lam, weights = mixup_posterior.gauss_legendre(size["v"])
     (places,) = normals(key, (size["q"],))
-    return Law(lam=lam, weights=weights, places=uniform(places), alpha=knobs["alpha"])
+    return Law(lam=lam, weights=weights, places=uniform(places), alpha=parameters["alpha"])
 
 
 def _closed_form(at: Law, *, tilt: float = 0.0) -> Bounds:
@@ -211,10 +211,10 @@ CLOSED_FORM = Theorem(
     "s log(s + t) at the corners of rectangles, s and t the distances to the classes' ends.",
     source="[derived] Theorem C4",
     sizes=({"v": 200, "q": 8},),
-    knobs={"alpha": (0.01, 1.0)},
+    parameters={"alpha": (0.01, 1.0)},
     sample=_sample_uniform,
     conclusions=_closed_form,
-    free=("places",),
+    searchable=("places",),
     controls={
         "weights near the ends": Control(conclusions=functools.partial(_closed_form, tilt=1.0))
     },

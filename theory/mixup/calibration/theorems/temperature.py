@@ -15,7 +15,7 @@ from jax import Array
 from twolayer.theory.mixup.calibration import overlapping_pairs, scores
 from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.verification.sampling import below, normals, uniform
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 # The lower bound ---------------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ class Sure:
 
 
 def _sample_sure(
-    key: Array, size: Size, knobs: Knobs, *, unsure: bool = False, mate: bool = False
+    key: Array, size: Size, parameters: Parameters, *, unsure: bool = False, mate: bool = False
 ) -> Sure:
     """``unsure`` takes the gap to the mate away, the others staying close to each other.
 
@@ -60,10 +60,10 @@ def _sample_sure(
     raw, gap, in_pair, overlaps, log_beta = normals(key, (n, k), (n,), (n,), (n,), (8,))
     raw = uniform(raw)
     if mate:
-        spread = 1.0 + knobs["spread"]
+        spread = 1.0 + parameters["spread"]
         raw = 0.1 * raw.at[:, 0].set(0.5) + 30.0 * (jnp.arange(k) == 1)[None, :]
     else:
-        spread = knobs["spread"]
+        spread = parameters["spread"]
     gap = 3 * uniform(gap)
     if unsure:
         raw = raw.at[:, 1].set(1.0)
@@ -114,10 +114,10 @@ LOWER_BOUND = Theorem(
     "f o [(log k - c)/2 - log 2]_+.",
     source="[derived] Theorem C1",
     sizes=({"n": 6, "k": 6}, {"n": 8, "k": 60}),
-    knobs={"spread": (0.0, 1.0)},
+    parameters={"spread": (0.0, 1.0)},
     sample=_sample_sure,
     conclusions=_lower_bound,
-    free=("raw", "gap", "log_beta"),
+    searchable=("raw", "gap", "log_beta"),
     controls={
         "a second logit near the first": Control(
             sample=functools.partial(_sample_sure, mate=True),
@@ -146,19 +146,21 @@ class Constant:
     num_classes: int = struct.field(pytree_node=False)
 
 
-def _sample_constant(key: Array, size: Size, knobs: Knobs, *, wrong: bool = False) -> Constant:
+def _sample_constant(
+    key: Array, size: Size, parameters: Parameters, *, wrong: bool = False
+) -> Constant:
     """``wrong`` lets the mate win off the overlap too."""
     n, k = size["n"], size["k"]
     shared, swap, truth, log_beta = normals(key, (n,), (n,), (n,), (8,))
     truth = below(k, truth)
-    share = (uniform(shared) < knobs["overlap"]).astype(int)
+    share = (uniform(shared) < parameters["overlap"]).astype(int)
     swapped = (swap > 0).astype(int) * (jnp.ones_like(share) if wrong else share)
     return Constant(
         truth=truth,
         shared=share,
         winner=jnp.where(swapped > 0, truth // 2 * 2 + 1 - truth % 2, truth),
         log_beta=2 * log_beta,
-        gap=knobs["gap"],
+        gap=parameters["gap"],
         num_classes=k,
     )
 
@@ -192,10 +194,10 @@ OPTIMUM = Theorem(
     "1 - o/2; F* is above the general lower bound.",
     source="[derived] Theorem C2",
     sizes=({"n": 8, "k": 2}, {"n": 16, "k": 10}),
-    knobs={"overlap": (0.0, 1.0), "gap": (0.01, 10.0)},
+    parameters={"overlap": (0.0, 1.0), "gap": (0.01, 10.0)},
     sample=_sample_constant,
     conclusions=_optimum,
-    free=("log_beta",),
+    searchable=("log_beta",),
     controls={
         "wrong off the overlap": Control(sample=functools.partial(_sample_constant, wrong=True)),
         "one other class too few": Control(conclusions=functools.partial(_optimum, others=2)),

@@ -15,7 +15,7 @@ from jax import Array
 from twolayer.theory.mixup.collapse import free_classifier, optimal_features
 from twolayer.theory.verification.inequality import Bounds, equal
 from twolayer.theory.verification.sampling import normals, uniform
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 SIZES = ({"k": 2, "d": 2, "weights": 1}, {"k": 3, "d": 4, "weights": 3})
 KNOBS = {"log_scale": (-0.5, 0.7), "log_decay": (-3.0, 0.0), "log_weight_decay": (-3.0, 0.0)}
@@ -41,7 +41,7 @@ class Free:
         return optimal_features.simplex_etf(None, k, k - 1, self.scale) @ turned.T
 
 
-def sample(key: Array, size: Size, knobs: Knobs) -> Free:
+def sample(key: Array, size: Size, parameters: Parameters) -> Free:
     """Normal classifiers and features, frames turned at random."""
     k, d, g = size["k"], size["d"], size["weights"]
     raw, any_w, any_h, lams = normals(key, (d, k - 1), (k, d), (k * k * g, d), (g,))
@@ -50,9 +50,9 @@ def sample(key: Array, size: Size, knobs: Knobs) -> Free:
         any_w=any_w,
         any_h=any_h,
         lams=uniform(lams),
-        scale=10.0 ** knobs["log_scale"],
-        decay=10.0 ** knobs["log_decay"],
-        weight_decay=10.0 ** knobs["log_weight_decay"],
+        scale=10.0 ** parameters["log_scale"],
+        decay=10.0 ** parameters["log_decay"],
+        weight_decay=10.0 ** parameters["log_weight_decay"],
     )
 
 
@@ -75,10 +75,10 @@ BALANCE = Theorem(
     "omega |W|^2 = mu mean |h|^2.",
     source="[derived] Proposition B2",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_balance,
-    free=("any_w", "any_h", "lams"),
+    searchable=("any_w", "any_h", "lams"),
     controls={"weight decay doubled": Control(conclusions=functools.partial(_balance, weight=2.0))},
 )
 
@@ -124,10 +124,10 @@ RAY = Theorem(
     "mean |h|^2 need two values of the dual alone.",
     source="[derived] Proposition B2",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_ray,
-    free=("raw", "lams"),
+    searchable=("raw", "lams"),
     controls={"one class's pairs alone": Control(conclusions=functools.partial(_ray, uneven=True))},
 )
 

@@ -16,7 +16,7 @@ from jax import Array
 from twolayer.theory.mixup.collapse import dual, optimal_features
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
 from twolayer.theory.verification.sampling import below, normals, uniform
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 SIZES = ({"k": 2, "d": 2}, {"k": 4, "d": 5})
 KNOBS = {"log_scale": (-1.0, 1.0), "log_kappa": (-3.0, 5.0), "sharpness": (0.0, 4.0)}
@@ -70,7 +70,7 @@ class Mixed:
         return lam * first + (1 - lam) * second
 
 
-def sample(key: Array, size: Size, knobs: Knobs) -> Mixed:
+def sample(key: Array, size: Size, parameters: Parameters) -> Mixed:
     """Frames turned at random, targets of any sharpness, two different classes."""
     k, d = size["k"], size["d"]
     raw, bend, target, other, shift, rest = normals(key, (d, k - 1), (k, d), (k,), (k,), (d,), (3,))
@@ -78,14 +78,14 @@ def sample(key: Array, size: Size, knobs: Knobs) -> Mixed:
     return Mixed(
         raw=raw,
         bend=bend,
-        target_raw=knobs["sharpness"] * target,
+        target_raw=parameters["sharpness"] * target,
         other_raw=other,
         shift=shift,
         lam=uniform(rest[0]),
         first=first,
         second=(first + 1 + below(k - 1, rest[2])) % k,
-        scale=10.0 ** knobs["log_scale"],
-        kappa=10.0 ** knobs["log_kappa"],
+        scale=10.0 ** parameters["log_scale"],
+        kappa=10.0 ** parameters["log_kappa"],
     )
 
 
@@ -120,10 +120,10 @@ OPTIMUM = Theorem(
     "J(h) >= J(h*) + (mu/2)|h - h*|^2.",
     source="[derived] Theorem B1",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_optimum,
-    free=("raw", "target_raw", "shift"),
+    searchable=("raw", "target_raw", "shift"),
     controls={
         "decay half as large again": Control(conclusions=functools.partial(_optimum, solver=1.5)),
         "rows that are no frame": Control(conclusions=functools.partial(_optimum, bend=0.1)),
@@ -155,10 +155,10 @@ DUAL = Theorem(
     "KL(q||p) + (kappa/2)|q - p|^2.",
     source="[derived] Theorem B1",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_dual,
-    free=("target_raw", "other_raw"),
+    searchable=("target_raw", "other_raw"),
     controls={"kappa a tenth larger": Control(conclusions=functools.partial(_dual, factor=1.1))},
 )
 
@@ -185,10 +185,10 @@ SQUARED_LOSS = Theorem(
     statement="With squared loss the optimal feature is W't/(A + mu), linear in lambda.",
     source="[derived] Theorem B1 (iv)",
     sizes=SIZES,
-    knobs=KNOBS | {"log_kappa": (-1.0, 4.0)},
+    parameters=KNOBS | {"log_kappa": (-1.0, 4.0)},
     sample=sample,
     conclusions=_squared,
-    free=("raw", "lam"),
+    searchable=("raw", "lam"),
     controls={"cross-entropy": Control(conclusions=functools.partial(_squared, entropy=True))},
 )
 

@@ -56,10 +56,10 @@ GRAM_STEP = Theorem(
     "all n^2 mixed inputs.",
     source="[derived] exact dynamics",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_noisy,
     conclusions=_gram_step,
-    free=("weights", "noise"),
+    searchable=("weights", "noise"),
     controls={
         "labels mixed as inputs": Control(
             conclusions=functools.partial(_gram_step, labels_as_inputs=True)
@@ -115,10 +115,10 @@ BLOCK_STRUCTURE = Theorem(
     "of L_ij + L_ji >= 0, which is 0 in standard training.",
     source="[derived] A0",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_training,
     conclusions=_block_structure,
-    free=("weights",),
+    searchable=("weights",),
     controls={
         "random layout": Control(sample=functools.partial(sample_training, layout="random")),
         "no drive": Control(conclusions=functools.partial(_block_structure, driven=False)),
@@ -179,10 +179,10 @@ INITIAL_RATES = Theorem(
     "directions that sum to zero over each class and at s^2 (g + lx (1-lx))/n on the class means.",
     source="[derived] A1",
     sizes=SIZES[1:],
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_training,
     conclusions=_initial_rates,
-    free=("weights",),
+    searchable=("weights",),
     controls={
         "class means as other noise": Control(
             conclusions=functools.partial(_initial_rates, coherent=False)
@@ -223,10 +223,10 @@ EQUIVALENT_WEIGHTS = Theorem(
     "(lx, ly) train as (1-lx, 1-ly).",
     source="[derived] A6",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=functools.partial(sample_training, layout="random"),
     conclusions=_equivalent_weights,
-    free=("weights",),
+    searchable=("weights",),
     controls={
         "inputs exchanged, not labels": Control(
             conclusions=functools.partial(_equivalent_weights, both=False)

@@ -17,7 +17,7 @@ from jax import Array
 from twolayer.theory.mixup.features import data, dynamics, laws
 from twolayer.theory.mixup.features.filters import State
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 SIZES = ({"coins": 1, "width": 1}, {"coins": 3, "width": 2})
 KNOBS = {"alpha": (0.1, 1.5)}
@@ -43,7 +43,7 @@ class Learned:
 
 
 def _sample_learned(
-    key: Array, size: Size, knobs: Knobs, *, common: float = 1.0, rare: float = 1.0
+    key: Array, size: Size, parameters: Parameters, *, common: float = 1.0, rare: float = 1.0
 ) -> Learned:
     """Normal filters; those of a feature's class times a factor, those of the other over it."""
     b, width = size["coins"], size["width"]
@@ -52,7 +52,7 @@ def _sample_learned(
     return Learned(
         a=jax.random.normal(key, (2, width, 4)) * (factor[None, :] ** own)[:, None],
         coins=jnp.asarray(list(itertools.product((0, 1), repeat=b)), jnp.int32),
-        alpha=knobs["alpha"],
+        alpha=parameters["alpha"],
     )
 
 
@@ -93,11 +93,11 @@ TEST_ERROR = Theorem(
     "has the wrong sign; with D_vy for D_uy on a common sample.",
     source="[derived] A4",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=_sample_learned,
     hypotheses=_off_ties,
     conclusions=_errors,
-    free=("a",),
+    searchable=("a",),
     controls={
         "alpha in place of its square": Control(conclusions=functools.partial(_errors, power=0.5)),
         "one patch of feature noise": Control(conclusions=functools.partial(_errors, b=1)),
@@ -130,11 +130,11 @@ RARE_RATIO = Theorem(
     "min(D_u0/(alpha^2 |D_v1|), -D_u1/(alpha^2 D_v0)) >= b.",
     source="[derived] A4",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=functools.partial(_sample_learned, common=2.0),
     hypotheses=_common_learned,
     conclusions=_ratio,
-    free=("a",),
+    searchable=("a",),
     controls={
         "1 in place of b": Control(
             sample=functools.partial(_sample_learned, common=2.0, rare=2.5),
@@ -165,11 +165,11 @@ HALF_ERROR = Theorem(
     "and -D_u1 < alpha^2 D_v0.",
     source="[derived] A4",
     sizes=({"coins": 1, "width": 1}, {"coins": 1, "width": 3}),
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=functools.partial(_sample_learned, common=2.0, rare=1.2),
     hypotheses=_favourable,
     conclusions=_half,
-    free=("a",),
+    searchable=("a",),
     controls={
         "favourable side left out": Control(
             sample=functools.partial(_sample_learned, common=2.0, rare=0.5),

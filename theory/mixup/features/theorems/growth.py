@@ -19,7 +19,7 @@ from twolayer.theory.mixup.features.data import PatchData, Scalar
 from twolayer.theory.mixup.features.filters import State
 from twolayer.theory.mixup.features.theorems.instances import SIZES, Training, sample_training
 from twolayer.theory.verification.inequality import Bounds, equal, strictly_less
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 STEPS = 30
 # Steps of the flow, each a share of the time in which a filter or a residual can change.
@@ -99,17 +99,24 @@ def log_growth(values: Array) -> Array:
     return jnp.where(used, jnp.log(jnp.where(used, last, 1) / jnp.where(used, first, 1)), 0.0)
 
 
-def sample_shares(key: Array, size: Size, knobs: Knobs, *, layout: str = "random") -> Training:
+def sample_shares(
+    key: Array, size: Size, parameters: Parameters, *, layout: str = "random"
+) -> Training:
     """Steps of a share of the largest that keeps all factors positive."""
-    drawn = {**knobs, "lam_x": jnp.asarray(0.7), "lam_y": jnp.asarray(0.7), "lr": knobs["share"]}
+    drawn = {
+        **parameters,
+        "lam_x": jnp.asarray(0.7),
+        "lam_y": jnp.asarray(0.7),
+        "lr": parameters["share"],
+    }
     at = sample_training(key, size, drawn, layout=layout)
     return dataclasses.replace(at, lr=0.99 * at.lr / fastest(at))
 
 
-def sample_long_steps(key: Array, size: Size, knobs: Knobs) -> Training:
+def sample_long_steps(key: Array, size: Size, parameters: Parameters) -> Training:
     """Almost the largest steps, of the noise above all."""
     full = {"share": jnp.ones(()), "log_energy": jnp.asarray(3.0)}
-    return sample_shares(key, size, {**knobs, **full})
+    return sample_shares(key, size, {**parameters, **full})
 
 
 def fastest(at: Training) -> Array:
@@ -157,11 +164,11 @@ CONSERVATION = Theorem(
     "growths of its samples' noise over s^2.",
     source="[derived] A2, flow; by Runge-Kutta steps, hence to 1e-6",
     sizes=SIZES,
-    knobs=KNOBS | {"log_scale": (-4.0, -1.0)},
+    parameters=KNOBS | {"log_scale": (-4.0, -1.0)},
     sample=sample_shares,
     hypotheses=positive_factors,
     conclusions=_conservation,
-    free=("weights",),
+    searchable=("weights",),
     controls={
         "twice the noise energy": Control(conclusions=functools.partial(_conservation, factor=2.0)),
         "Mixup": Control(conclusions=functools.partial(_conservation, mixup=True)),
@@ -189,11 +196,11 @@ MULTIPLICATIVE_LAW = Theorem(
     "a class and all noise patches of a sample.",
     source="[derived] A2, descent",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_shares,
     hypotheses=positive_factors,
     conclusions=_multiplicative,
-    free=("weights",),
+    searchable=("weights",),
     controls={
         "sums for logarithms": Control(
             conclusions=functools.partial(_multiplicative, discrete=False)

@@ -19,7 +19,7 @@ from twolayer.theory.mixup.features import noise as features_noise
 from twolayer.theory.mixup.features.data import PatchData
 from twolayer.theory.mixup.features.filters import State
 from twolayer.theory.verification.inequality import Bound, equal
-from twolayer.theory.verification.theorem import Knobs, Size
+from twolayer.theory.verification.theorem import Parameters, Size
 
 SIZES = (
     {"n": 4, "patches": 3, "coins": 1, "rare": 1, "width": 1},
@@ -120,7 +120,9 @@ def class_signs(y: Array) -> Array:
     return jnp.stack([1.0 - 2 * y, 2.0 * y - 1])
 
 
-def sample_training(key: Array, size: Size, knobs: Knobs, *, layout: str = "fixed") -> Training:
+def sample_training(
+    key: Array, size: Size, parameters: Parameters, *, layout: str = "fixed"
+) -> Training:
     """Balanced classes with the rare samples first, normal filters of any size."""
     n, patches, coins, width = size["n"], size["patches"], size["coins"], size["width"]
     dim = 4 + n * patches
@@ -135,19 +137,19 @@ def sample_training(key: Array, size: Size, knobs: Knobs, *, layout: str = "fixe
         rare=place % (n // 2) < size["rare"],
         coins=(rest[:, :coins] < 0).astype(jnp.int32),
         order=order,
-        weights=jnp.exp(knobs["log_scale"]) * weights.reshape(2, width, dim),
-        alpha=knobs["alpha"],
-        energy=jnp.exp(knobs["log_energy"]),
-        lam_x=knobs["lam_x"],
-        lam_y=knobs["lam_y"],
-        lr=knobs["lr"],
+        weights=jnp.exp(parameters["log_scale"]) * weights.reshape(2, width, dim),
+        alpha=parameters["alpha"],
+        energy=jnp.exp(parameters["log_energy"]),
+        lam_x=parameters["lam_x"],
+        lam_y=parameters["lam_y"],
+        lr=parameters["lr"],
     )
 
 
-def sample_noisy(key: Array, size: Size, knobs: Knobs) -> Noisy:
+def sample_noisy(key: Array, size: Size, parameters: Parameters) -> Noisy:
     """Noise patches in half as many dimensions as there are, so that they overlap."""
     key_noise, key_rest = jax.random.split(key)
-    at = sample_training(key_rest, size, knobs, layout="random")
+    at = sample_training(key_rest, size, parameters, layout="random")
     n, patches = at.order.shape
     dim = n * patches // 2
     noise = jax.random.normal(key_noise, (n, patches, dim)) * jnp.sqrt(at.energy / dim)

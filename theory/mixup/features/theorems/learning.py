@@ -24,7 +24,7 @@ from twolayer.theory.mixup.features.theorems.growth import (
 )
 from twolayer.theory.mixup.features.theorems.instances import SIZES, Training, class_signs
 from twolayer.theory.verification.inequality import Bound, Bounds, within_rounding
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 # A2, A3: memorising freezes the rare feature ------------------------------------------------------
 
@@ -56,11 +56,11 @@ MEMORIZATION_BOUND = Theorem(
     "x = 2 lr s^2/n.",
     source="[derived] A2, descent",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_shares,
     hypotheses=positive_factors,
     conclusions=_memorization,
-    free=("weights",),
+    searchable=("weights",),
     controls={
         "no kappa": Control(
             sample=sample_long_steps, conclusions=functools.partial(_memorization, slack=False)
@@ -88,11 +88,11 @@ RARE_FROZEN = Theorem(
     "|a_yru(T)| <= |a(0)| prod over i in R_y of (Q/|q_yrip(0)|)^(kappa/s^2), any one p per i.",
     source="[derived] A3, descent",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_shares,
     hypotheses=positive_factors,
     conclusions=_rare_frozen,
-    free=("weights",),
+    searchable=("weights",),
     controls={
         "no kappa": Control(
             sample=sample_long_steps, conclusions=functools.partial(_rare_frozen, slack=False)
@@ -106,15 +106,15 @@ RARE_FROZEN = Theorem(
 
 
 def _sample_any_state(
-    key: Array, size: Size, knobs: Knobs, *, factor: float = 1.0, scale: float = 2.0
+    key: Array, size: Size, parameters: Parameters, *, factor: float = 1.0, scale: float = 2.0
 ) -> Training:
     """Filters of any size; steps up to the largest that keeps the rare features' factors positive.
 
     Common features and noise may take steps that are far too long for them.
     """
-    at = sample_shares(key, size, {**knobs, "log_scale": knobs["log_scale"] + scale})
+    at = sample_shares(key, size, {**parameters, "log_scale": parameters["log_scale"] + scale})
     largest = at.y.shape[0] / jnp.sum(at.rare)
-    return dataclasses.replace(at, lr=factor * knobs["share"] * largest)
+    return dataclasses.replace(at, lr=factor * parameters["share"] * largest)
 
 
 def _step_fits(at: Training) -> Bounds:
@@ -155,11 +155,11 @@ NEVER_UNLEARNS = Theorem(
     "nonincreasing, and the rare error without feature noise never rises.",
     source="[derived] A7",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=_sample_any_state,
     hypotheses=_step_fits,
     conclusions=_never_unlearns,
-    free=("weights",),
+    searchable=("weights",),
     controls={
         "Mixup": Control(conclusions=functools.partial(_never_unlearns, mixup=True)),
         "ten times the step": Control(

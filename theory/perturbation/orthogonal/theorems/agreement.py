@@ -24,7 +24,7 @@ from twolayer.theory.verification.inequality import (
     strictly_less,
     within_rounding,
 )
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 NORMS = ("l2", "linf", "l0")
 SLOPES = (0.05, 0.9)
@@ -74,7 +74,7 @@ class Weighted:
         return limit.boundary_normal(self.x, self.y, jnp.exp(self.log_lam))
 
 
-def _sample_weighted(key: Array, size: Size, knobs: Knobs) -> Weighted:
+def _sample_weighted(key: Array, size: Size, parameters: Parameters) -> Weighted:
     n, n_adv, d, points = size["n"], size["n_adv"], size["d"], size["points"]
     rows = jax.random.normal(key, (n + 2 * n_adv + points, d + 2))
     x, base, rivals, z = jnp.split(rows[:, 2:], (n, n + n_adv, n + 2 * n_adv))
@@ -88,8 +88,8 @@ def _sample_weighted(key: Array, size: Size, knobs: Knobs) -> Weighted:
         log_lam_adv=log_lam[n : n + n_adv],
         rivals=rivals,
         z=z,
-        eps=10.0 ** knobs["log_eps"],
-        gamma=knobs["slope"],
+        eps=10.0 ** parameters["log_eps"],
+        gamma=parameters["slope"],
     )
 
 
@@ -155,11 +155,11 @@ ATTACK = Theorem(
     "as t by the first network if and only if t <w, b> + eps <D, w> > 0.",
     source="[derived] section 2.2",
     sizes=WEIGHTED_SIZES,
-    knobs=WEIGHTED_KNOBS,
+    parameters=WEIGHTED_KNOBS,
     sample=_sample_weighted,
     hypotheses=_clear_attack,
     conclusions=_attack,
-    free=(*WEIGHTED_FREE, "rivals"),
+    searchable=(*WEIGHTED_FREE, "rivals"),
     controls={
         "steps of size 0.9": Control(conclusions=functools.partial(_attack, shrink=0.9)),
         "entries by their inverse": Control(conclusions=functools.partial(_attack, largest=False)),
@@ -197,10 +197,10 @@ DECOMPOSITION = Theorem(
     "same mean of y^a_n <b_n, z>, for any base points, targets, multipliers and norm.",
     source="[derived] section 2.3",
     sizes=WEIGHTED_SIZES,
-    knobs=WEIGHTED_KNOBS,
+    parameters=WEIGHTED_KNOBS,
     sample=_sample_weighted,
     conclusions=_decomposition,
-    free=WEIGHTED_FREE,
+    searchable=WEIGHTED_FREE,
     controls={"feature alone": Control(conclusions=functools.partial(_decomposition, noise=0.0))},
 )
 
@@ -228,10 +228,10 @@ PERTURBED_GRAM = Theorem(
     "+ eps^2 |D|^2 y^a_n y^a_k.",
     source="[derived] section 2.3",
     sizes=WEIGHTED_SIZES[1:],
-    knobs=WEIGHTED_KNOBS,
+    parameters=WEIGHTED_KNOBS,
     sample=_sample_weighted,
     conclusions=_gram,
-    free=WEIGHTED_FREE,
+    searchable=WEIGHTED_FREE,
     controls={
         "without the mixed terms": Control(conclusions=functools.partial(_gram, cross=0.0)),
         "|D| = 1 in every norm": Control(conclusions=functools.partial(_gram, unit=True)),
@@ -257,11 +257,11 @@ POINTWISE_AGREEMENT = Theorem(
     "alike; so where they disagree, |T1| >= |T2|.",
     source="[derived] Theorem A0",
     sizes=WEIGHTED_SIZES[1:],
-    knobs=WEIGHTED_KNOBS,
+    parameters=WEIGHTED_KNOBS,
     sample=_sample_weighted,
     hypotheses=_feature_wins,
     conclusions=_pointwise,
-    free=WEIGHTED_FREE,
+    searchable=WEIGHTED_FREE,
     controls={
         "anywhere": Control(hypotheses=lambda _: {}),
         "sign(w) in place of w": Control(

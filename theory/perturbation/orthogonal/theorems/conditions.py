@@ -38,7 +38,7 @@ PAPER_MULTIPLIERS = statement_about_samples(
     name="orthogonal.paper_multipliers",
     statement="Under the paper's hypothesis 1/(2 R_max^2) < lambda_n < 3/(2 gamma^2 R_min^2).",
     source="[paper] C7",
-    free=("x",),
+    searchable=("x",),
     hypotheses=paper_hypothesis,
     conclusions=_paper_multipliers,
     controls={
@@ -70,7 +70,7 @@ SHARP_MULTIPLIERS = statement_about_samples(
     "hi = 2/[(1+gamma^2) R_min^2 - (1+gamma) P], "
     "lo = [2 - (1+gamma) hi P]/[(1+gamma^2) R_max^2].",
     source="[derived] C8",
-    free=("x",),
+    searchable=("x",),
     hypotheses=sharp_hypothesis,
     conclusions=_sharp_multipliers,
     controls={
@@ -94,7 +94,7 @@ PAPER_TIER = statement_about_samples(
     statement="The paper's hypothesis gamma^3 R_min^4 / (3 N R_max^2) >= p_max implies the sharp "
     "one: P < gamma R_min^2 and lo gamma R_min^2 > hi P.",
     source="[derived] tiers",
-    free=("x",),
+    searchable=("x",),
     hypotheses=paper_hypothesis,
     conclusions=_paper_tier,
     controls=BROKEN,
@@ -119,7 +119,7 @@ SHARP_TIER = statement_about_samples(
     statement="The sharp hypothesis implies the certificate: lambda_n >= lo > 0, and "
     "sqrt(m) y_n <v, x_n> and -sqrt(m) y_n <u, x_n> are at least lo gamma R_min^2 - hi P > 0.",
     source="[derived] tiers",
-    free=("x",),
+    searchable=("x",),
     hypotheses=sharp_hypothesis,
     conclusions=_sharp_tier,
     controls=BROKEN,

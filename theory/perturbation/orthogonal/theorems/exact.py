@@ -37,7 +37,7 @@ from twolayer.theory.perturbation.orthogonal.theorems.targeted import (
     yes,
 )
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign, strictly_less
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 # Noise orthogonal to the samples -----------------------------------------------------------------
 
@@ -53,16 +53,18 @@ class _Noise:
     gamma: Array
 
 
-def _sample_noise(key: Array, size: Size, knobs: Knobs, *, between: bool = False) -> _Noise:
+def _sample_noise(
+    key: Array, size: Size, parameters: Parameters, *, between: bool = False
+) -> _Noise:
     """``between`` puts eps between the switch of the paper's hypothesis and one a little lower."""
     n, n_adv, d = size["n"], size["n_adv"], size["d"]
     raw = jax.random.normal(key, (n + n_adv, d + n + 1))
-    gamma = knobs["slope"]
-    share = 10.0 ** knobs["log_share"]
+    gamma = parameters["slope"]
+    share = 10.0 ** parameters["log_share"]
     if between:
         switches = 3 * n_adv - jnp.stack([gamma**3, jnp.zeros_like(gamma)])
         share = jnp.mean(jnp.sqrt(gamma**3 / switches))
-    radius = 10.0 ** knobs["log_radius"]
+    radius = 10.0 ** parameters["log_radius"]
     return _Noise(
         raw=raw[:, n + 1 :],
         mix=0.1 * raw[:n, 1 : n + 1],
@@ -133,11 +135,11 @@ ORTHOGONAL_NOISE = Theorem(
     "holds, and the paper's hypothesis if and only if eps <= R_b sqrt(gamma^3/(3N - gamma^3)).",
     source="[derived] Theorem A4",
     sizes=({"n": 2, "n_adv": 2, "d": 4}, {"n": 4, "n_adv": 6, "d": 16}),
-    knobs={"slope": (0.2, 0.9), "log_radius": (-1.0, 1.0), "log_share": (-2.0, 0.5)},
+    parameters={"slope": (0.2, 0.9), "log_radius": (-1.0, 1.0), "log_share": (-2.0, 0.5)},
     sample=_sample_noise,
     hypotheses=_samples_fit,
     conclusions=_noise,
-    free=("raw", "mix"),
+    searchable=("raw", "mix"),
     controls={
         "noise that leans on a sample": Control(conclusions=functools.partial(_noise, lean=0.3)),
         "norms that do not grow": Control(
@@ -174,10 +176,10 @@ TARGETED_GRAM = Theorem(
     "tau^2 s_n s_k].",
     source="[derived] Theorem A5",
     sizes=SIZES[1:],
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_targeted,
     conclusions=_cross_terms,
-    free=("raw",),
+    searchable=("raw",),
     controls={
         "without the squared term": Control(
             conclusions=functools.partial(_cross_terms, squared=0.0)
@@ -186,10 +188,10 @@ TARGETED_GRAM = Theorem(
 )
 
 
-def _sample_weak(key: Array, size: Size, knobs: Knobs) -> Targeted:
+def _sample_weak(key: Array, size: Size, parameters: Parameters) -> Targeted:
     """Any targets and tau about the largest that the paper's hypothesis allows."""
-    largest = exact.largest_random_tau(size["n"], knobs["slope"])
-    return sample_targeted(key, size, {**knobs, "tau": knobs["share"] * largest})
+    largest = exact.largest_random_tau(size["n"], parameters["slope"])
+    return sample_targeted(key, size, {**parameters, "tau": parameters["share"] * largest})
 
 
 def _two_kept(at: Targeted) -> Bounds:
@@ -215,11 +217,11 @@ RANDOM_TARGETS = Theorem(
     "most (gamma^3/3)(1 + q/N).",
     source="[derived] Theorem A5",
     sizes=({"n": 4, "d": 4, "points": 1}, {"n": 8, "d": 12, "points": 1}),
-    knobs={"slope": SLOPES, "log_radius": (-1.0, 1.0), "share": (0.1, 1.3)},
+    parameters={"slope": SLOPES, "log_radius": (-1.0, 1.0), "share": (0.1, 1.3)},
     sample=_sample_weak,
     hypotheses=_near_orthogonal,
     conclusions=_weak,
-    free=("raw",),
+    searchable=("raw",),
     controls={
         "any perturbation": Control(hypotheses=_two_kept),
         "gamma^3/12": Control(conclusions=functools.partial(_weak, share=0.25)),
@@ -266,11 +268,11 @@ GRADIENT = Theorem(
     "both is (1+gamma)^2 / sqrt(2 [(1+gamma^2)^2 + 4 gamma^2]).",
     source="[derived] section 2.2",
     sizes=SIZES[1:],
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_flipped,
     hypotheses=_off_kinks,
     conclusions=_gradient,
-    free=("raw", "z"),
+    searchable=("raw", "z"),
     controls={
         "parallel everywhere": Control(conclusions=functools.partial(_gradient, parallel=True)),
     },

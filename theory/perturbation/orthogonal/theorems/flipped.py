@@ -27,7 +27,7 @@ from twolayer.theory.perturbation.orthogonal.theorems.targeted import (
     yes,
 )
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, same_sign
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 
 def _solved(at: Targeted) -> exact.FlippedOrthogonal:
@@ -59,11 +59,11 @@ FLIPPED_LABELS = Theorem(
     "targets if tau > 1, as their labels if tau < 1.",
     source="[derived] Theorem A3",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_flipped,
     hypotheses=_off_one,
     conclusions=_flipped,
-    free=("raw",),
+    searchable=("raw",),
     controls={
         "one label in four kept": Control(sample=functools.partial(sample_flipped, share=0.25)),
         "normal of tau - 1/2": Control(conclusions=functools.partial(_flipped, shift=0.5)),
@@ -92,11 +92,11 @@ FLIPPED_AGREEMENT = Theorem(
     "tau > 1, and every point opposite to it if tau < 1.",
     source="[derived] Theorem A3",
     sizes=SIZES[1:],
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_flipped,
     hypotheses=_off_boundary,
     conclusions=_flipped_agreement,
-    free=("raw", "z"),
+    searchable=("raw", "z"),
     controls={
         "too weak an attack, tau = 0.99": Control(
             sample=functools.partial(sample_flipped, tau=0.99),
@@ -144,11 +144,11 @@ FLIPPED_TIERS = Theorem(
     "hypothesis if and only if |tau^2 - 2 tau| <= (gamma^3/3)(1 + (tau^2 - 2 tau)/N).",
     source="[derived] Theorem A3",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample_flipped,
     hypotheses=_off_switches,
     conclusions=_tiers,
-    free=("raw",),
+    searchable=("raw",),
     controls={
         "switch without the root": Control(conclusions=functools.partial(_tiers, root=False)),
         "KKT point outside the tiers": Control(
@@ -159,9 +159,11 @@ FLIPPED_TIERS = Theorem(
 )
 
 
-def _sample_reflected(key: Array, size: Size, knobs: Knobs, *, tau: float = 2.0) -> Targeted:
+def _sample_reflected(
+    key: Array, size: Size, parameters: Parameters, *, tau: float = 2.0
+) -> Targeted:
     """Any classes and opposite targets."""
-    at = sample_targeted(key, size, {**knobs, "tau": jnp.full_like(knobs["slope"], tau)})
+    at = sample_targeted(key, size, {**parameters, "tau": jnp.full_like(parameters["slope"], tau)})
     return dataclasses.replace(at, targets=-at.y)
 
 
@@ -187,10 +189,10 @@ REFLECTION = Theorem(
     "matrix of X, and every hypothesis with it.",
     source="[derived] Theorem A3, tau = 2",
     sizes=SIZES,
-    knobs={name: KNOBS[name] for name in ("slope", "log_radius")},
+    parameters={name: KNOBS[name] for name in ("slope", "log_radius")},
     sample=_sample_reflected,
     conclusions=_reflection,
-    free=("raw",),
+    searchable=("raw",),
     controls={"tau = 1.9": Control(sample=functools.partial(_sample_reflected, tau=1.9))},
 )
 

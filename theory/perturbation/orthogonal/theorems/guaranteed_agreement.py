@@ -25,7 +25,7 @@ from twolayer.theory.verification.inequality import (
     strictly_less,
     within_rounding,
 )
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 
 @struct.dataclass
@@ -75,7 +75,7 @@ class Trained:
 
 
 def _sample_trained(
-    key: Array, size: Size, knobs: Knobs, *, stretch: float = 1.0, harm: float = 1.0
+    key: Array, size: Size, parameters: Parameters, *, stretch: float = 1.0, harm: float = 1.0
 ) -> Trained:
     """Base points of two norms, and points z at which the multipliers' spread does most harm."""
     n, n_adv, d, points = size["n"], size["n_adv"], size["d"], size["points"]
@@ -84,16 +84,16 @@ def _sample_trained(
     # Orthonormal but for cosines of about 0.1 / d.
     rows = data.orthonormal_rows(rows) + 0.05 * rows / float(d)
     short = jnp.arange(n_adv) < n_adv // 2
-    radii = jnp.where(short, 1 / knobs["ratio"], 1.0)
+    radii = jnp.where(short, 1 / parameters["ratio"], 1.0)
     x, base = rows[:n], radii[:, None] * rows[n:]
-    targets, gamma = label[n : n + n_adv], knobs["slope"]
-    eps = stretch * knobs["share"] * gamma / float(n_adv) ** 0.5 / knobs["ratio"]
+    targets, gamma = label[n : n + n_adv], parameters["slope"]
+    eps = stretch * parameters["share"] * gamma / float(n_adv) ** 0.5 / parameters["ratio"]
     lam_base = 2 / ((1 + gamma**2) * radii**2)
     spread = jnp.where(short, -1.0, 1.0) * targets / radii**2
     unit = geometry.unit_rows((label[:n] @ x)[None])
     # At strength 1 the noise of multipliers lam_base cancels the feature.
     worst = eps * jnp.sum(lam_base) / jnp.sum(jnp.where(short, lam_base, -lam_base))
-    strength = harm * knobs["strength"] * worst * (1 + 0.3 * raw[n + n_adv :, :1])
+    strength = harm * parameters["strength"] * worst * (1 + 0.3 * raw[n + n_adv :, :1])
     side = 0.1 * eps * raw[n + n_adv :, 1:]
     return Trained(
         x=x,
@@ -178,7 +178,7 @@ def _agreement_theorem(
     constants: str,
     name: str,
     sizes: tuple[Size, ...],
-    knobs: Mapping[str, tuple[float, float]],
+    parameters: Mapping[str, tuple[float, float]],
     controls: Mapping[str, Control],
 ) -> Theorem:
     tier = {
@@ -193,11 +193,11 @@ def _agreement_theorem(
         "side is at most Lambda |T2|, the right side at least Lambda |T1|.",
         source="[derived] Theorem A1",
         sizes=sizes,
-        knobs=knobs,
+        parameters=parameters,
         sample=_sample_trained,
         hypotheses=functools.partial(_certified, constants=constants),
         conclusions=functools.partial(_agreement_and_terms, constants=constants),
-        free=("x", "base", "z"),
+        searchable=("x", "base", "z"),
         controls=controls,
     )
 

@@ -20,7 +20,7 @@ from twolayer.theory.perturbation.orthogonal import conditions, data, multiplier
 from twolayer.theory.perturbation.orthogonal.conditions import Orthogonality
 from twolayer.theory.verification.inequality import Bound, Bounds, strictly_less
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 SIZES = (
     {"n": 3, "d": 3, "width": 4, "points": 3},
@@ -74,28 +74,28 @@ class Samples:
 # Samplers ----------------------------------------------------------------------------------------
 
 
-def sample_near_orthogonal(key: Array, size: Size, knobs: Knobs) -> Samples:
+def sample_near_orthogonal(key: Array, size: Size, parameters: Parameters) -> Samples:
     """Norms within a factor 3 of each other, equal cosines of random sign, random labels."""
     n, d = size["n"], size["d"]
     raw, signs, norms, labels, z, start = normals(
         key, (n, d), (n, n), (n,), (n,), (size["points"], d), (size["width"], d)
     )
     share = jax.scipy.stats.norm.cdf(norms)
-    radii = knobs["scale"] * (1 + knobs["spread"] * (share - 0.5))
-    overlap = 10.0 ** knobs["log_overlap"] / (n - 1)
+    radii = parameters["scale"] * (1 + parameters["spread"] * (share - 0.5))
+    overlap = 10.0 ** parameters["log_overlap"] / (n - 1)
     gram = data.signed_gram(jnp.where(signs < 0, -1.0, 1.0), overlap, radii)
     return Samples(
         x=data.rows_with_gram(raw, gram),
         labels=jnp.where(labels < 0, -1, 1),
-        gamma=knobs["slope"],
+        gamma=parameters["slope"],
         z=z,
         start=start,
     )
 
 
-def _near_duplicate(key: Array, size: Size, knobs: Knobs) -> Samples:
+def _near_duplicate(key: Array, size: Size, parameters: Parameters) -> Samples:
     """Two samples almost alike with opposite labels."""
-    at = sample_near_orthogonal(key, size, knobs)
+    at = sample_near_orthogonal(key, size, parameters)
     return dataclasses.replace(
         at,
         x=at.x.at[1].set(0.97 * at.x[0] + 0.2 * at.x[1]),
@@ -103,17 +103,17 @@ def _near_duplicate(key: Array, size: Size, knobs: Knobs) -> Samples:
     )
 
 
-def _low_dimension(key: Array, size: Size, knobs: Knobs) -> Samples:
+def _low_dimension(key: Array, size: Size, parameters: Parameters) -> Samples:
     """More samples than dimensions in use."""
-    at = sample_near_orthogonal(key, size, knobs)
+    at = sample_near_orthogonal(key, size, parameters)
     used = jnp.arange(at.x.shape[1]) < 2 * size["n"] // 3
     return dataclasses.replace(at, x=at.x * used[None, :])
 
 
-def outweighed(key: Array, size: Size, knobs: Knobs) -> Samples:
+def outweighed(key: Array, size: Size, parameters: Parameters) -> Samples:
     """Orthogonal samples perturbed towards flipped labels by just more than their own margin."""
     n = size["n"]
-    at = sample_near_orthogonal(key, size, knobs)
+    at = sample_near_orthogonal(key, size, parameters)
     y = data.balanced_labels(n)
     rows = data.orthonormal_rows(at.x)
     normal = y @ rows / n
@@ -121,7 +121,7 @@ def outweighed(key: Array, size: Size, knobs: Knobs) -> Samples:
         at,
         x=rows - 1.2 * y[:, None] * normal[None, :],
         labels=-y.astype(at.labels.dtype),
-        gamma=0.1 + 0.8 * knobs["slope"],
+        gamma=0.1 + 0.8 * parameters["slope"],
     )
 
 
@@ -188,5 +188,5 @@ BROKEN = {
 
 # A theorem about near-orthogonal samples, of which these are the instances.
 statement_about_samples = functools.partial(
-    Theorem, sizes=SIZES, knobs=KNOBS, sample=sample_near_orthogonal
+    Theorem, sizes=SIZES, parameters=KNOBS, sample=sample_near_orthogonal
 )

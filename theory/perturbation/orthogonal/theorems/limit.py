@@ -62,7 +62,7 @@ BOUNDARY = statement_about_samples(
     statement="For any samples, f(z; W*) has the sign of f_bdy(z) = sum_n lambda_n y_n <x_n, z> at "
     "every z, and gamma (1+gamma)/2 |f_bdy(z)| <= |f(z; W*)| <= (1+gamma)/2 |f_bdy(z)|.",
     source="[derived] C1",
-    free=("x", "z"),
+    searchable=("x", "z"),
     hypotheses=_off_boundary,
     conclusions=_boundary,
     controls={
@@ -105,7 +105,7 @@ MARGINS = statement_about_samples(
     name="orthogonal.margins",
     statement="Where the certificate holds, every margin is exact: y_n f(x_n; W*) = 1.",
     source="[derived] C2",
-    free=("x",),
+    searchable=("x",),
     hypotheses=certified,
     conclusions=_margins,
     controls=BROKEN
@@ -145,7 +145,7 @@ KKT = statement_about_samples(
     statement="Where the certificate holds, W* with multipliers lambda is a KKT point of "
     "min |W|^2/2 subject to y_n f(x_n; W) >= 1.",
     source="[derived] C3",
-    free=("x",),
+    searchable=("x",),
     hypotheses=certified,
     conclusions=_kkt,
     controls=BROKEN
@@ -168,7 +168,7 @@ NORM = statement_about_samples(
     name="orthogonal.norm",
     statement="|W*|^2 = sum_n lambda_n for every width, wherever M lambda = 2 can be solved.",
     source="[derived] C4; no pattern is needed: |W*|^2 = lambda' M lambda / 2",
-    free=("x",),
+    searchable=("x",),
     hypotheses=_solvable,
     conclusions=_norm,
     controls={
@@ -229,7 +229,7 @@ LIMIT = statement_about_samples(
     "W*, the only KKT point (M is diagonally dominant); its gradient and the weights of the "
     "samples do so exponentially in rescaled time.",
     source="[derived] C6; that the loss falls below 1/N is Frei et al. (2023)",
-    free=("x", "start"),
+    searchable=("x", "start"),
     hypotheses=_flow_hypothesis,
     conclusions=_limit,
     controls=BROKEN
@@ -247,7 +247,7 @@ RANK = statement_about_samples(
     name="orthogonal.rank",
     statement="Under the sharp hypothesis the limit direction of gradient flow has rank at most 2.",
     source="[derived] C5 with C6",
-    free=("x", "start"),
+    searchable=("x", "start"),
     hypotheses=_flow_hypothesis,
     conclusions=_rank,
     controls={"no training": Control(conclusions=functools.partial(_rank, steps=0))},

@@ -23,7 +23,7 @@ from twolayer.theory.perturbation.orthogonal.theorems.guaranteed_agreement impor
     off_boundary,
 )
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, strictly_less
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 DELTA = 0.05
 
@@ -38,17 +38,19 @@ class _Noise:
     scale: Array
 
 
-def _sample_noise(key: Array, size: Size, knobs: Knobs, *, follow: bool = False) -> _Noise:
+def _sample_noise(
+    key: Array, size: Size, parameters: Parameters, *, follow: bool = False
+) -> _Noise:
     n_adv, d, points = size["n_adv"], size["d"], size["points"]
     raw = jax.random.normal(key, (n_adv + points, d + 1))
     # Uniform in [-1, 1].
-    base = knobs["scale"] * (2 * jax.scipy.stats.norm.cdf(raw[:n_adv, 1:]) - 1)
+    base = parameters["scale"] * (2 * jax.scipy.stats.norm.cdf(raw[:n_adv, 1:]) - 1)
     z = raw[n_adv:, 1:]
     return _Noise(
         z=z,
         targets=signs(base @ z[0] if follow else raw[:n_adv, 0]),
         base=base,
-        scale=knobs["scale"],
+        scale=parameters["scale"],
     )
 
 
@@ -69,11 +71,11 @@ NOISE_BOUNDS = Theorem(
     "<= N B |z| sqrt(2 ln(4Nk/delta)) at all k points at once with probability 1 - delta.",
     source="[derived] Theorem A2",
     sizes=({"n_adv": 3, "d": 2, "points": 1}, {"n_adv": 200, "d": 10, "points": 4}),
-    knobs={"scale": (0.1, 10.0)},
+    parameters={"scale": (0.1, 10.0)},
     sample=_sample_noise,
     conclusions=_noise_bounds,
     failure_rate=DELTA,
-    free=("z",),
+    searchable=("z",),
     controls={
         "targets that follow the noise": Control(
             sample=functools.partial(_sample_noise, follow=True)
@@ -86,14 +88,14 @@ NOISE_BOUNDS = Theorem(
 
 
 def _sample_noise_agreement(
-    key: Array, size: Size, knobs: Knobs, *, shrink: float = 1.0
+    key: Array, size: Size, parameters: Parameters, *, shrink: float = 1.0
 ) -> Trained:
     n, n_adv, d, points = size["n"], size["n_adv"], size["d"], size["points"]
     raw = jax.random.normal(key, (n + n_adv + points, d + 1))
     label, rows = signs(raw[:, 0]), raw[:, 1:]
     x, base = rows[:n], 2 * jax.scipy.stats.norm.cdf(rows[n : n + n_adv]) - 1
     unit = geometry.unit_rows((label[:n] @ x)[None])
-    gamma = knobs["slope"]
+    gamma = parameters["slope"]
     return Trained(
         x=x,
         y=label[:n],
@@ -101,7 +103,7 @@ def _sample_noise_agreement(
         targets=label[n : n + n_adv],
         z=unit + 0.5 * rows[n + n_adv :] / float(d) ** 0.5,
         # A share of sqrt(gamma / N) base norms, the size up to which the tier may hold.
-        eps=shrink * knobs["share"] * jnp.sqrt(gamma * d / (3 * n_adv)),
+        eps=shrink * parameters["share"] * jnp.sqrt(gamma * d / (3 * n_adv)),
         gamma=gamma,
     )
 
@@ -126,12 +128,12 @@ NOISE_AGREEMENT = Theorem(
         {"n": 2, "n_adv": 2, "d": 600, "points": 2},
         {"n": 4, "n_adv": 4, "d": 1000, "points": 4},
     ),
-    knobs={"slope": (0.5, 0.9), "share": (0.35, 0.7)},
+    parameters={"slope": (0.5, 0.9), "share": (0.35, 0.7)},
     sample=_sample_noise_agreement,
     hypotheses=_certified_over_noise,
     conclusions=agreement,
     failure_rate=DELTA,
-    free=("x", "z"),
+    searchable=("x", "z"),
     controls={
         "noise ignored": Control(
             sample=functools.partial(_sample_noise_agreement, shrink=0.02),
@@ -151,10 +153,12 @@ class _Isotropic:
     z: Array
 
 
-def _sample_isotropic(key: Array, size: Size, knobs: Knobs, *, stretch: float = 1.0) -> _Isotropic:
+def _sample_isotropic(
+    key: Array, size: Size, parameters: Parameters, *, stretch: float = 1.0
+) -> _Isotropic:
     raw = jax.random.normal(key, (2 + size["points"], size["d"]))
     w1, z = raw[0], raw[2:]
-    w2 = knobs["share"] * w1 + (1 - jnp.abs(knobs["share"])) * raw[1]
+    w2 = parameters["share"] * w1 + (1 - jnp.abs(parameters["share"])) * raw[1]
     return _Isotropic(w1=w1, w2=w2, z=z.at[:, 0].multiply(stretch))
 
 
@@ -174,11 +178,11 @@ ISOTROPIC_AGREEMENT = Theorem(
     "of it with probability 1 - delta.",
     source="[derived] A4; the tail by Hoeffding",
     sizes=({"points": 1000, "d": 2}, {"points": 4000, "d": 6}),
-    knobs={"share": (-0.9, 0.9)},
+    parameters={"share": (-0.9, 0.9)},
     sample=_sample_isotropic,
     conclusions=_isotropic,
     failure_rate=DELTA,
-    free=("w1", "w2"),
+    searchable=("w1", "w2"),
     controls={
         "cosine in place of the angle": Control(
             conclusions=functools.partial(_isotropic, cosine=True)

@@ -16,7 +16,7 @@ from jax import Array
 from twolayer.theory import geometry
 from twolayer.theory.perturbation.orthogonal import data, limit, multipliers, perturbed
 from twolayer.theory.perturbation.orthogonal.theorems.agreement import SLOPES, signs
-from twolayer.theory.verification.theorem import Knobs, Size
+from twolayer.theory.verification.theorem import Parameters, Size
 
 # A switch is not judged by rounding: numbers this close to it do not count.
 NEAR = 1e-8
@@ -90,27 +90,27 @@ def both(at: Targeted) -> Both:
     )
 
 
-def sample_targeted(key: Array, size: Size, knobs: Knobs) -> Targeted:
+def sample_targeted(key: Array, size: Size, parameters: Parameters) -> Targeted:
     """Labels and targets of independent signs."""
     n, d, points = size["n"], size["d"], size["points"]
     raw = jax.random.normal(key, (n + points, d + 2))
     y = signs(raw[:n, 0])
     return Targeted(
         raw=raw[:n, 2:],
-        radius=10.0 ** knobs["log_radius"],
+        radius=10.0 ** parameters["log_radius"],
         y=y,
         targets=signs(raw[:n, 1]),
-        tau=knobs["tau"],
+        tau=parameters["tau"],
         z=raw[n:, 2:],
-        gamma=knobs["slope"],
+        gamma=parameters["slope"],
     )
 
 
 def sample_flipped(
-    key: Array, size: Size, knobs: Knobs, *, tau: float | None = None, share: float = 0.0
+    key: Array, size: Size, parameters: Parameters, *, tau: float | None = None, share: float = 0.0
 ) -> Targeted:
     """Balanced classes, opposite targets but for a share that is labels, tau fixed or drawn."""
-    at = sample_targeted(key, size, knobs)
+    at = sample_targeted(key, size, parameters)
     y = balanced(at.raw[:, 0])
     kept = jnp.arange(y.shape[0]) < share * y.shape[0]
     fixed = at.tau if tau is None else jnp.full_like(at.tau, tau)

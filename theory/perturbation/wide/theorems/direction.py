@@ -31,7 +31,7 @@ from twolayer.theory.perturbation.wide.theorems.instances import (
     two_classes,
 )
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 
 def _input_gradient(at: Trained, *, initial: bool = True, late: bool = True) -> Bounds:
@@ -55,10 +55,10 @@ INPUT_GRADIENT = Theorem(
     "(1/N) sum_k y_k c_k(z) x_k with c_k = sum_i a_i^2 g_i(z) Abar_ik >= 0.",
     source="[derived] Theorem A1",
     sizes=TRAIN_SIZES,
-    knobs=TRAIN_KNOBS,
+    parameters=TRAIN_KNOBS,
     sample=sample_start,
     complete=train,
-    free=("x", "z", "p0"),
+    searchable=("x", "z", "p0"),
     conclusions=_input_gradient,
     controls={
         "initial part left out": Control(
@@ -108,10 +108,10 @@ DIRECTION = Theorem(
     "|c_k(z) - q_k Phi_m(z, x_k)| <= (1-gamma) q_k (S_tau(z) + S_tau(x_k)).",
     source="[derived] Theorem A2",
     sizes=TRAIN_SIZES,
-    knobs=TRAIN_KNOBS,
+    parameters=TRAIN_KNOBS,
     sample=sample_start,
     complete=train,
-    free=("x", "z", "p0"),
+    searchable=("x", "z", "p0"),
     conclusions=_direction,
     controls={
         "permuted labels in P": Control(conclusions=functools.partial(_direction, permuted=True)),
@@ -144,10 +144,10 @@ COEFFICIENTS = Theorem(
     "sqrt(4.5 u/m) + 2u/m, u = ln(2N/delta) (identity loss).",
     source="[derived] Theorems A2 and W",
     sizes=({"n": 4, "d": 2, "m": 400, "points": 1}, {"n": 8, "d": 5, "m": 1000, "points": 1}),
-    knobs=TRAIN_KNOBS,
+    parameters=TRAIN_KNOBS,
     sample=sample_start,
     complete=train,
-    free=("x", "z"),
+    searchable=("x", "z"),
     conclusions=_coefficients,
     failure_rate=DELTA,
     controls={
@@ -164,11 +164,11 @@ class _Infinite:
     gamma: Array
 
 
-def _sample_infinite(key: Array, size: Size, knobs: Knobs) -> _Infinite:
+def _sample_infinite(key: Array, size: Size, parameters: Parameters) -> _Infinite:
     key_x, key_z = jax.random.split(key)
-    x, y = two_classes(key_x, size["n"], size["d"], knobs["scale"])
-    z = knobs["scale"] * jax.random.normal(key_z, (size["points"], size["d"]))
-    return _Infinite(x=x, y=y, z=z, gamma=knobs["slope"])
+    x, y = two_classes(key_x, size["n"], size["d"], parameters["scale"])
+    z = parameters["scale"] * jax.random.normal(key_z, (size["points"], size["d"]))
+    return _Infinite(x=x, y=y, z=z, gamma=parameters["slope"])
 
 
 def _infinite_gradient(at: _Infinite, *, second: float = 1.0, share: float = 1.0) -> Bounds:
@@ -202,9 +202,9 @@ INFINITE_GRADIENT = Theorem(
     "sqrt d) mean_k |z.x_k + 1| / |P(z)|.",
     source="[derived] Theorem A3",
     sizes=({"n": 4, "d": 2, "points": 2}, {"n": 16, "d": 8, "points": 4}),
-    knobs={"slope": SLOPES, "scale": SCALES},
+    parameters={"slope": SLOPES, "scale": SCALES},
     sample=_sample_infinite,
-    free=("x", "z"),
+    searchable=("x", "z"),
     conclusions=_infinite_gradient,
     controls={
         "G2 left out": Control(conclusions=functools.partial(_infinite_gradient, second=0.0)),

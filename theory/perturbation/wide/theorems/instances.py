@@ -12,7 +12,7 @@ from twolayer.theory.networks import TwoLayer
 from twolayer.theory.perturbation.wide.theorems.constants import SCALES, SLOPES
 from twolayer.theory.training import gradient_descent
 from twolayer.theory.training.momentum import TrainTrace
-from twolayer.theory.verification.theorem import Knobs, Size
+from twolayer.theory.verification.theorem import Parameters, Size
 
 STEPS = 10
 LOSSES = ("identity", "logistic")
@@ -69,10 +69,10 @@ TRAIN_SIZES = (
 TRAIN_KNOBS = {"slope": SLOPES, "scale": SCALES, "log_rate": (-3.0, 0.0), "beta": (0.0, 0.9)}
 
 
-def sample_start(key: Array, size: Size, knobs: Knobs, *, silent: bool = False) -> Start:
+def sample_start(key: Array, size: Size, parameters: Parameters, *, silent: bool = False) -> Start:
     """``silent`` pairs every unit with its negative, so that the initial outputs vanish."""
     key_p, key_x, key_z = jax.random.split(key, 3)
-    x, y = two_classes(key_x, size["n"], size["d"], knobs["scale"])
+    x, y = two_classes(key_x, size["n"], size["d"], parameters["scale"])
     p0 = networks.init_two_layer(key_p, size["d"], size["m"])
     if silent:
         half = jax.tree.map(lambda leaf: leaf[: size["m"] // 2], p0)
@@ -81,11 +81,11 @@ def sample_start(key: Array, size: Size, knobs: Knobs, *, silent: bool = False) 
     return Start(
         x=x,
         y=y,
-        z=knobs["scale"] * jax.random.normal(key_z, (size["points"], size["d"])),
+        z=parameters["scale"] * jax.random.normal(key_z, (size["points"], size["d"])),
         p0=p0,
-        lr=10.0 ** knobs["log_rate"],
-        beta=knobs["beta"],
-        gamma=knobs["slope"],
+        lr=10.0 ** parameters["log_rate"],
+        beta=parameters["beta"],
+        gamma=parameters["slope"],
     )
 
 

@@ -33,7 +33,7 @@ from twolayer.theory.verification.inequality import (
     strictly_less,
     within_rounding,
 )
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 
 def _drift(at: Trained, loss: str) -> Array:
@@ -63,10 +63,10 @@ LAZY_TRAINING = Theorem(
     "(1/N) sum_k |x~_k . z~| S_tau(x_k)], for identity and logistic loss.",
     source="[derived] Theorem L",
     sizes=TRAIN_SIZES,
-    knobs=TRAIN_KNOBS,
+    parameters=TRAIN_KNOBS,
     sample=sample_start,
     complete=train,
-    free=("x", "z", "p0"),
+    searchable=("x", "z", "p0"),
     conclusions=_lazy_training,
     controls={
         "labels reversed": Control(conclusions=functools.partial(_lazy_training, sign=-1.0)),
@@ -98,10 +98,10 @@ LAZY_SIGN = Theorem(
     "|f_0(z)|, the trained network has the sign of that sum.",
     source="[derived] sign corollary of Theorem L",
     sizes=TRAIN_SIZES,
-    knobs=TRAIN_KNOBS,
+    parameters=TRAIN_KNOBS,
     sample=functools.partial(sample_start, silent=True),
     complete=train,
-    free=("x", "z", "p0"),
+    searchable=("x", "z", "p0"),
     hypotheses=_clear_drift,
     conclusions=_lazy_sign,
     controls={"labels reversed": Control(conclusions=functools.partial(_lazy_sign, sign=-1.0))},
@@ -114,9 +114,9 @@ class _Reach:
     tau: Array
 
 
-def _sample_reach(key: Array, size: Size, knobs: Knobs) -> _Reach:
-    x = knobs["scale"] * jax.random.normal(key, (size["points"], size["d"]))
-    return _Reach(x=x, tau=10.0 ** knobs["log_time"])
+def _sample_reach(key: Array, size: Size, parameters: Parameters) -> _Reach:
+    x = parameters["scale"] * jax.random.normal(key, (size["points"], size["d"]))
+    return _Reach(x=x, tau=10.0 ** parameters["log_time"])
 
 
 def _flip_mass(at: _Reach, *, share: float = 1.0) -> Bounds:
@@ -138,9 +138,9 @@ FLIP_MASS = Theorem(
     statement="E S_tau(x) <= (4/pi) tau B |x~| / (sigma_x sqrt m) over the initialisation.",
     source="[derived] Theorem L, expectation",
     sizes=({"points": 2, "d": 2}, {"points": 4, "d": 20}),
-    knobs={"scale": SCALES, "log_time": (-2.0, 1.0)},
+    parameters={"scale": SCALES, "log_time": (-2.0, 1.0)},
     sample=_sample_reach,
-    free=("x",),
+    searchable=("x",),
     conclusions=_flip_mass,
     controls={"3.9 in place of 4": Control(conclusions=functools.partial(_flip_mass, share=0.975))},
     interval_form=intervals.flip_mass,

@@ -20,7 +20,7 @@ from twolayer.theory.kernels import shallow
 from twolayer.theory.perturbation.wide import directions, surrogate
 from twolayer.theory.perturbation.wide.theorems.constants import SCALES, SLOPES
 from twolayer.theory.perturbation.wide.theorems.instances import two_classes
-from twolayer.theory.verification.theorem import Knobs, Size
+from twolayer.theory.verification.theorem import Parameters, Size
 
 
 @struct.dataclass
@@ -76,7 +76,7 @@ def opposite(key: Array, y: Array) -> Array:
 def sample(
     key: Array,
     size: Size,
-    knobs: Knobs,
+    parameters: Parameters,
     *,
     labels: Labels,
     on_original: bool,
@@ -89,7 +89,7 @@ def sample(
     """
     key_x, key_z, key_f, key_g, key_labels = jax.random.split(key, 5)
     n, d, points = size["n"], size["d"], size["points"]
-    scale, gamma = knobs["scale"], knobs["slope"]
+    scale, gamma = parameters["scale"], parameters["slope"]
     x, y = two_classes(key_x, n, d, scale, shift=1.0)
     z, _ = two_classes(key_z, points, d, scale, shift=1.0)
     u = directions.representer_direction(x, y, x, gamma) + directions.kernel_gradient_direction(
@@ -100,12 +100,12 @@ def sample(
         y=y,
         z=z,
         u=(-1.0 if reverse else 1.0) * u,
-        eps=shrink * scale * 10.0 ** knobs["log_eps"],
+        eps=shrink * scale * 10.0 ** parameters["log_eps"],
         targets=labels(key_labels, y),
         gamma=gamma,
         f0=networks.forward(networks.init_two_layer(key_f, d, 32), z, gamma),
         g0=networks.forward(networks.init_two_layer(key_g, d, 32), z, gamma),
-        time=10.0 ** knobs["log_time"],
+        time=10.0 ** parameters["log_time"],
         on_original=on_original,
     )
 

@@ -27,7 +27,7 @@ from twolayer.theory.perturbation.wide.theorems.scenarios import (
     unit_directions,
 )
 from twolayer.theory.verification.inequality import Bound, Bounds, within_rounding
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 
 @struct.dataclass
@@ -43,13 +43,13 @@ class _Outputs:
         return vectors @ (jnp.sqrt(jnp.maximum(values, 0)) * self.normal)
 
 
-def _sample_outputs(key: Array, size: Size, knobs: Knobs) -> _Outputs:
+def _sample_outputs(key: Array, size: Size, parameters: Parameters) -> _Outputs:
     key_z, key_normal = jax.random.split(key)
     shape = (size["points"], size["d"])
     return _Outputs(
-        z=knobs["scale"] * jax.random.normal(key_z, shape),
+        z=parameters["scale"] * jax.random.normal(key_z, shape),
         normal=jax.random.normal(key_normal, shape[:1]),
-        gamma=knobs["slope"],
+        gamma=parameters["slope"],
     )
 
 
@@ -64,9 +64,9 @@ INITIAL_OUTPUT = Theorem(
     "points at once with probability 1 - delta over the initialisation.",
     source="[derived] section 3B, tail of the NNGP",
     sizes=({"points": 2, "d": 2}, {"points": 6, "d": 10}),
-    knobs={"slope": SLOPES, "scale": SCALES},
+    parameters={"slope": SLOPES, "scale": SCALES},
     sample=_sample_outputs,
-    free=("z",),
+    searchable=("z",),
     conclusions=_initial_output,
     failure_rate=DELTA,
     controls={
@@ -94,10 +94,10 @@ THRESHOLD_SURROGATE = Theorem(
     "(1-gamma)^2 eps/(2 pi sqrt d) (1/N) sum_n |r_n.z + 1|.",
     source="[derived] Theorem B4, first order",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=scenario_a,
     complete=unit_directions,
-    free=("z", "u"),
+    searchable=("z", "u"),
     conclusions=_threshold_surrogate,
     controls={
         "wrong slope in Phi": Control(
@@ -117,16 +117,16 @@ class _Threshold:
     d: int = struct.field(pytree_node=False)
 
 
-def _sample_threshold(key: Array, size: Size, knobs: Knobs) -> _Threshold:
+def _sample_threshold(key: Array, size: Size, parameters: Parameters) -> _Threshold:
     d = size["d"]
     z, _ = two_classes(key, size["points"], d, jnp.ones(()), shift=0.0)
     y = jnp.where(jnp.arange(size["points"]) % 2 == 0, 1.0, -1.0)
-    z = z + knobs["mu"] * y[:, None]
+    z = z + parameters["mu"] * y[:, None]
     return _Threshold(
         score=jnp.sum(z, axis=1) / float(d) ** 0.5,
-        mu=knobs["mu"],
-        eps=10.0 ** knobs["log_eps"],
-        ybar=knobs["ybar"],
+        mu=parameters["mu"],
+        eps=10.0 ** parameters["log_eps"],
+        ybar=parameters["ybar"],
         d=d,
     )
 
@@ -146,7 +146,7 @@ THRESHOLD_LAW = Theorem(
     "1 - delta.",
     source="[derived] Theorem B4",
     sizes=({"points": 500, "d": 1}, {"points": 2000, "d": 10}),
-    knobs={"mu": (0.0, 1.0), "log_eps": (-2.0, 0.0), "ybar": (-0.2, 0.2)},
+    parameters={"mu": (0.0, 1.0), "log_eps": (-2.0, 0.0), "ybar": (-0.2, 0.2)},
     sample=_sample_threshold,
     conclusions=_threshold_law,
     failure_rate=DELTA,

@@ -26,7 +26,7 @@ from twolayer.theory.perturbation.wide.theorems.constants import DELTA, SCALES, 
 from twolayer.theory.perturbation.wide.theorems.instances import far_slope
 from twolayer.theory.training import function_space
 from twolayer.theory.verification.inequality import Bound, Bounds, equal
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 # Theorem W ---------------------------------------------------------------------------------------
 
@@ -39,14 +39,14 @@ class _Width:
     gamma: Array
 
 
-def _sample_width(key: Array, size: Size, knobs: Knobs) -> _Width:
+def _sample_width(key: Array, size: Size, parameters: Parameters) -> _Width:
     key_p, key_x, key_z = jax.random.split(key, 3)
     shape = (size["points"], size["d"])
     return _Width(
         p=networks.init_two_layer(key_p, size["d"], size["m"]),
-        x=knobs["scale"] * jax.random.normal(key_x, shape),
-        z=knobs["scale"] * jax.random.normal(key_z, shape),
-        gamma=knobs["slope"],
+        x=parameters["scale"] * jax.random.normal(key_x, shape),
+        z=parameters["scale"] * jax.random.normal(key_z, shape),
+        gamma=parameters["slope"],
     )
 
 
@@ -64,9 +64,9 @@ WIDTH = Theorem(
     "|Phi_m - Phi| <= sqrt(4.5 u/m) + 2u/m with u = ln(2P/delta).",
     source="[derived] Theorem W",
     sizes=({"points": 3, "d": 3, "m": 500}, {"points": 5, "d": 10, "m": 2000}),
-    knobs={"slope": SLOPES, "scale": SCALES},
+    parameters={"slope": SLOPES, "scale": SCALES},
     sample=_sample_width,
-    free=("x", "z"),
+    searchable=("x", "z"),
     conclusions=_width,
     failure_rate=DELTA,
     controls={
@@ -89,14 +89,14 @@ class _Frozen:
     beta: Array
 
 
-def _sample_frozen(key: Array, size: Size, knobs: Knobs) -> _Frozen:
+def _sample_frozen(key: Array, size: Size, parameters: Parameters) -> _Frozen:
     key_x, key_z, key_y = jax.random.split(key, 3)
     return _Frozen(
-        features=knobs["scale"] * jax.random.normal(key_x, (size["n"], size["d"])),
+        features=parameters["scale"] * jax.random.normal(key_x, (size["n"], size["d"])),
         y=jax.random.rademacher(key_y, (size["n"],), jnp.result_type(float)),
-        test=knobs["scale"] * jax.random.normal(key_z, (size["points"], size["d"])),
-        lr=10.0 ** knobs["log_rate"],
-        beta=knobs["beta"],
+        test=parameters["scale"] * jax.random.normal(key_z, (size["points"], size["d"])),
+        lr=10.0 ** parameters["log_rate"],
+        beta=parameters["beta"],
     )
 
 
@@ -123,9 +123,9 @@ EFFECTIVE_TIME = Theorem(
     "gradient flow at time tau = lr/(1-beta) (S - beta (1-beta^S)/(1-beta)), exactly.",
     source="[derived] section 1",
     sizes=({"n": 2, "d": 2, "points": 1}, {"n": 10, "d": 20, "points": 5}),
-    knobs={"scale": SCALES, "log_rate": (-3.0, 0.0), "beta": (0.0, 0.95)},
+    parameters={"scale": SCALES, "log_rate": (-3.0, 0.0), "beta": (0.0, 0.95)},
     sample=_sample_frozen,
-    free=("features", "test"),
+    searchable=("features", "test"),
     conclusions=_effective_time,
     controls={
         "momentum ignored": Control(conclusions=functools.partial(_effective_time, momentum=False))

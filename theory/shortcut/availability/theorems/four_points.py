@@ -23,7 +23,7 @@ from twolayer.theory.verification.inequality import (
     within_rounding,
 )
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 KNOBS = {
     "rho_c": (0.6, 0.98),
@@ -58,16 +58,16 @@ class Signs:
         return four_points.four_point(kernel, self.alpha, self.rho_s, self.rho_c)
 
 
-def sample(key: Array, size: Size, knobs: Knobs) -> Signs:
+def sample(key: Array, size: Size, parameters: Parameters) -> Signs:
     """A shortcut less predictive than the core, of any availability."""
     (raw,) = normals(key, (6,))
-    half = knobs["log_ratio"] / 2
+    half = parameters["log_ratio"] / 2
     return Signs(
-        rho_s=0.5 + knobs["share"] * (knobs["rho_c"] - 0.5),
-        rho_c=knobs["rho_c"],
-        alpha=10.0 ** (knobs["log_scale"] + jnp.stack([half, -half])),
-        tau=10.0 ** knobs["log_tau"],
-        beta=10.0 ** knobs["log_beta"],
+        rho_s=0.5 + parameters["share"] * (parameters["rho_c"] - 0.5),
+        rho_c=parameters["rho_c"],
+        alpha=10.0 ** (parameters["log_scale"] + jnp.stack([half, -half])),
+        tau=10.0 ** parameters["log_tau"],
+        beta=10.0 ** parameters["log_beta"],
         raw=raw,
     )
 
@@ -128,7 +128,7 @@ FOUR_POINTS = Theorem(
     "rho_s)/(rho_s + rho_c - 1), up to one time of switching, and the core from then on.",
     source="[derived] Theorem A4 (i), (ii)",
     sizes=({},),
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     hypotheses=_is_clear,
     conclusions=_four_points,
@@ -146,9 +146,9 @@ FOUR_POINTS = Theorem(
 # What non-linearity does -------------------------------------------------------------------------
 
 
-def _sample_hidden(key: Array, size: Size, knobs: Knobs) -> Signs:
+def _sample_hidden(key: Array, size: Size, parameters: Parameters) -> Signs:
     """A shortcut that is less available than the core."""
-    at = sample(key, size, knobs)
+    at = sample(key, size, parameters)
     return dataclasses.replace(at, alpha=at.alpha[::-1])
 
 
@@ -194,10 +194,10 @@ SHORTER = Theorem(
     "the linear one does.",
     source="[derived] Theorem A4 (iii)",
     sizes=({},),
-    knobs=KNOBS | {"log_ratio": (0.0, 1.5)},
+    parameters=KNOBS | {"log_ratio": (0.0, 1.5)},
     sample=sample,
     conclusions=_shorter,
-    free=("raw",),
+    searchable=("raw",),
     controls={
         "a negative coefficient": Control(
             conclusions=functools.partial(_shorter, reversed_term=True)

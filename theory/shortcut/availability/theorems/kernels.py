@@ -16,7 +16,7 @@ from twolayer.theory.shortcut.availability import data, flows, shortcut_bias
 from twolayer.theory.training import kernel_flow
 from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 SIZES = ({"n": 4, "d": 3},)
 KNOBS = {"log_tau": (-2.0, 2.0), "log_beta": (-1.0, 0.5), "log_ridge": (-3.0, 0.0)}
@@ -45,7 +45,7 @@ class Points:
         return jnp.concatenate([self.x, -self.x]), jnp.concatenate([self.m, -self.m])
 
 
-def sample(key: Array, size: Size, knobs: Knobs) -> Points:
+def sample(key: Array, size: Size, parameters: Parameters) -> Points:
     """Normal inputs in general position."""
     n, d = size["n"], size["d"]
     x, z, raw, other = normals(key, (n, d), (3, d), (n,), (n,))
@@ -54,9 +54,9 @@ def sample(key: Array, size: Size, knobs: Knobs) -> Points:
         z=z,
         raw=raw,
         other=other,
-        tau=10.0 ** knobs["log_tau"],
-        beta=10.0 ** knobs["log_beta"],
-        ridge=10.0 ** knobs["log_ridge"],
+        tau=10.0 ** parameters["log_tau"],
+        beta=10.0 ** parameters["log_beta"],
+        ridge=10.0 ** parameters["log_ridge"],
     )
 
 
@@ -112,10 +112,10 @@ ODD_REDUCTION = Theorem(
     "kernel with K(-x, -z) = K(x, z) stays odd, and is that of its odd part on half of them.",
     source="[derived] Theorem A0",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_odd_reduction,
-    free=("x", "z", "raw"),
+    searchable=("x", "z", "raw"),
     controls={
         "labels that are not opposite": Control(
             conclusions=functools.partial(_odd_reduction, antisymmetric=False)
@@ -163,10 +163,10 @@ RELU_LINEAR = Theorem(
     "every ridge.",
     source="[derived] Theorem A2",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_relu_linear,
-    free=("x", "z", "raw"),
+    searchable=("x", "z", "raw"),
     controls={
         "a bias": Control(conclusions=functools.partial(_relu_linear, bias=1.0)),
         "two hidden layers": Control(conclusions=functools.partial(_relu_linear, depth=2)),
@@ -207,14 +207,14 @@ _MIXTURES = {
 _QUAD, _PROBE = 3, 4
 
 
-def _sample_mixture(key: Array, size: Size, knobs: Knobs) -> Mixture:
-    half = knobs["log_ratio"] / 2
+def _sample_mixture(key: Array, size: Size, parameters: Parameters) -> Mixture:
+    half = parameters["log_ratio"] / 2
     return Mixture(
-        rho=jnp.stack([knobs["rho_s"], knobs["rho_c"]]),
-        sigma=knobs["sigma"],
+        rho=jnp.stack([parameters["rho_s"], parameters["rho_c"]]),
+        sigma=parameters["sigma"],
         alpha=10.0 ** jnp.stack([half, -half]),
-        tau=10.0 ** knobs["log_tau"],
-        ridge=10.0 ** knobs["log_ridge"],
+        tau=10.0 ** parameters["log_tau"],
+        ridge=10.0 ** parameters["log_ridge"],
     )
 
 
@@ -269,7 +269,7 @@ POPULATION = Theorem(
     "delta + |m - f_t|^2/delta^2) for every delta, and so tends to 0.",
     source="[derived] Theorem A5, with a rate",
     sizes=({},),
-    knobs=_MIXTURES,
+    parameters=_MIXTURES,
     sample=_sample_mixture,
     conclusions=_population,
     controls={

@@ -14,7 +14,7 @@ from jax import Array
 from twolayer.theory.shortcut.availability import data
 from twolayer.theory.verification.inequality import Bounds, equal, same_sign, strictly_less
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 
 @struct.dataclass
@@ -30,9 +30,9 @@ class Sample:
         return jnp.where(jnp.arange(self.x.shape[0]) % 2 == 0, 1.0, -1.0)
 
 
-def _sample_items(key: Array, size: Size, knobs: Knobs) -> Sample:
+def _sample_items(key: Array, size: Size, parameters: Parameters) -> Sample:
     (x,) = normals(key, (size["n"], 2))
-    half = knobs["log_ratio"] / 2
+    half = parameters["log_ratio"] / 2
     return Sample(x=x, alpha=10.0 ** jnp.stack([half, -half]))
 
 
@@ -81,11 +81,11 @@ LEAST_SQUARES = Theorem(
     "decides alike however the features are stretched.",
     source="[derived] Theorem A1 (iii)",
     sizes=({"n": 8},),
-    knobs={"log_ratio": (-1.0, 1.0)},
+    parameters={"log_ratio": (-1.0, 1.0)},
     sample=_sample_items,
     hypotheses=_is_spread,
     conclusions=_least_squares,
-    free=("x",),
+    searchable=("x",),
     controls={
         "no intercept": Control(conclusions=functools.partial(_least_squares, intercept=False)),
         "one label more": Control(conclusions=functools.partial(_least_squares, dropped=1)),

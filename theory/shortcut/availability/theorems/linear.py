@@ -20,7 +20,7 @@ from twolayer.theory.verification.inequality import (
     within_rounding,
 )
 from twolayer.theory.verification.sampling import normals
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 KNOBS = {
     "rho_s": (0.52, 0.97),
@@ -66,15 +66,15 @@ class Mixture:
         return flows.linear_flow(self.alpha, self.rho, self.sigma, t, ridge)
 
 
-def sample(key: Array, size: Size, knobs: Knobs) -> Mixture:
+def sample(key: Array, size: Size, parameters: Parameters) -> Mixture:
     """Any mixture, ratio of amplifications and time; any rule and map."""
     v, bend = normals(key, (2,), (2, 2))
-    half = knobs["log_ratio"] / 2
+    half = parameters["log_ratio"] / 2
     return Mixture(
-        rho=jnp.stack([knobs["rho_s"], knobs["rho_c"]]),
-        sigma=knobs["sigma"],
-        alpha=10.0 ** (knobs["log_scale"] + jnp.stack([half, -half])),
-        tau=10.0 ** knobs["log_tau"],
+        rho=jnp.stack([parameters["rho_s"], parameters["rho_c"]]),
+        sigma=parameters["sigma"],
+        alpha=10.0 ** (parameters["log_scale"] + jnp.stack([half, -half])),
+        tau=10.0 ** parameters["log_tau"],
         v=v,
         bend=bend,
     )
@@ -125,10 +125,10 @@ BOX = Theorem(
     "of clip((s - c)/max(|s|, |c|), -1, 1), n probes a side, n even.",
     source="[derived] A.2",
     sizes=({},),
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_box,
-    free=("v",),
+    searchable=("v",),
     controls={
         "31 probes a side": Control(conclusions=functools.partial(_box, n=31)),
         "means exchanged": Control(conclusions=functools.partial(_box, swap=True)),
@@ -168,10 +168,10 @@ LIMIT = Theorem(
     "for every invertible B.",
     source="[derived] Theorem A1 (i), (iv); that linear models are unbiased [paper]",
     sizes=({},),
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_limit,
-    free=("bend",),
+    searchable=("bend",),
     controls={
         "a ridge of a hundredth": Control(conclusions=functools.partial(_limit, share=0.01)),
         "stopped at tau = 10": Control(conclusions=functools.partial(_limit, tau=10.0)),
@@ -224,7 +224,7 @@ EARLY = Theorem(
     "mu_s^2): availability rules.",
     source="[derived] Theorem A1 (ii), with a rate",
     sizes=({},),
-    knobs=KNOBS | {"log_tau": (-6.0, -1.0)},
+    parameters=KNOBS | {"log_tau": (-6.0, -1.0)},
     sample=sample,
     hypotheses=_is_early,
     conclusions=_early,

@@ -16,7 +16,7 @@ from jax import Array
 from twolayer.theory.shortcut.availability import flows, spectra
 from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.verification.sampling import normals, uniform
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 # On the circle -----------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ class Polar:
 _RING, _LAST, _TERMS = 48, 6, 64
 
 
-def _sample_polar(key: Array, size: Size, knobs: Knobs) -> Polar:
+def _sample_polar(key: Array, size: Size, parameters: Parameters) -> Polar:
     phi, start, radii = normals(key, (2,), (2,), (2,))
     return Polar(phi=phi, radii=jnp.exp(radii), start=start)
 
@@ -80,10 +80,10 @@ CIRCLE = Theorem(
     "phi is an eigenfunction with eigenvalue a_k E r^2/2.",
     source="[derived] Theorem A3",
     sizes=({},),
-    knobs={},
+    parameters={},
     sample=_sample_polar,
     conclusions=_circle,
-    free=("phi", "radii", "start"),
+    searchable=("phi", "radii", "start"),
     controls={
         "a bias": Control(conclusions=functools.partial(_circle, bias=1.0)),
         "two hidden layers": Control(conclusions=functools.partial(_circle, depth=2)),
@@ -121,14 +121,14 @@ class Clusters:
         return points.reshape(-1, 2), masses.reshape(-1)
 
 
-def _sample_clusters(key: Array, size: Size, knobs: Knobs) -> Clusters:
+def _sample_clusters(key: Array, size: Size, parameters: Parameters) -> Clusters:
     raw, centres, widths = normals(key, (size["c"],), (size["c"], 2), (size["c"],))
     return Clusters(
         raw=raw,
         centres=centres,
         widths=uniform(widths),
-        width=10.0 ** knobs["log_width"],
-        beta=10.0 ** knobs["log_beta"],
+        width=10.0 ** parameters["log_width"],
+        beta=10.0 ** parameters["log_beta"],
     )
 
 
@@ -170,10 +170,10 @@ CLUSTERS = Theorem(
     "v_k.x/sqrt(lam_k).",
     source="[derived] Theorem D1",
     sizes=({"c": 4},),
-    knobs={"log_width": (-2.0, 0.5), "log_beta": (-1.0, 0.5)},
+    parameters={"log_width": (-2.0, 0.5), "log_beta": (-1.0, 0.5)},
     sample=_sample_clusters,
     conclusions=_clusters,
-    free=("raw", "centres", "widths"),
+    searchable=("raw", "centres", "widths"),
     controls={
         "clusters without width": Control(conclusions=functools.partial(_clusters, share=0.0))
     },
@@ -209,10 +209,10 @@ NARROW = Theorem(
     "to the centres, S the mean of |c|^2 + beta^2, L^2 = 4 + 1/pi^2: an error O(s).",
     source="[derived] Theorem D2, with a constant",
     sizes=({"c": 4},),
-    knobs={"log_width": (-4.0, 0.5), "log_beta": (-1.0, 0.5)},
+    parameters={"log_width": (-4.0, 0.5), "log_beta": (-1.0, 0.5)},
     sample=_sample_clusters,
     conclusions=_narrow,
-    free=("raw", "centres", "widths"),
+    searchable=("raw", "centres", "widths"),
     controls={
         "at the square of the width": Control(conclusions=functools.partial(_narrow, rate=2))
     },

@@ -19,7 +19,7 @@ from twolayer.theory.kernels.deep import Kernel
 from twolayer.theory.shortcut.cues import accuracy
 from twolayer.theory.verification.inequality import Bound, Bounds, equal
 from twolayer.theory.verification.sampling import below, normals
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 SIZES = ({"cues": 2, "levels": 3}, {"cues": 4, "levels": 3})
 
@@ -41,10 +41,10 @@ class Model:
         return jnp.asarray(accuracy.wcst_cells(num_cues, num_levels)[1]), num_cues, num_levels
 
 
-def _sample_model(key: Array, size: Size, knobs: Knobs) -> Model:
+def _sample_model(key: Array, size: Size, parameters: Parameters) -> Model:
     k, l_ = size["cues"], size["levels"]
     logits, shares = normals(key, (l_**k - l_, l_), (k,))
-    return Model(logits=knobs["sharpness"] * logits, shares_raw=2 * shares)
+    return Model(logits=parameters["sharpness"] * logits, shares_raw=2 * shares)
 
 
 def _single_cue(at: Model, *, chance: bool = False) -> Bounds:
@@ -66,10 +66,10 @@ SINGLE_CUE = Theorem(
     "to 1 + (K - 1) b.",
     source="[derived] B.2",
     sizes=SIZES,
-    knobs={"sharpness": (0.0, 8.0)},
+    parameters={"sharpness": (0.0, 8.0)},
     sample=_sample_model,
     conclusions=_single_cue,
-    free=("shares_raw",),
+    searchable=("shares_raw",),
     controls={
         "chance for the baseline": Control(conclusions=functools.partial(_single_cue, chance=True))
     },
@@ -100,10 +100,10 @@ MAJORITY = Theorem(
     "E[max_l #{k: l_k = l}], which the majority vote of the cues has.",
     source="[derived] B.2",
     sizes=({"cues": 3, "levels": 3}, {"cues": 4, "levels": 3}),
-    knobs={"sharpness": (0.0, 8.0)},
+    parameters={"sharpness": (0.0, 8.0)},
     sample=_sample_model,
     conclusions=_majority,
-    free=("logits",),
+    searchable=("logits",),
     controls={
         "sum of a single cue": Control(conclusions=functools.partial(_majority, single=True))
     },
@@ -132,18 +132,18 @@ class Machine:
 
 
 def _sample_machine(
-    key: Array, size: Size, knobs: Knobs, *, bend: float = 0.0, copies: float = 1.0
+    key: Array, size: Size, parameters: Parameters, *, bend: float = 0.0, copies: float = 1.0
 ) -> Machine:
     """``bend`` breaks equal norms, ``copies`` of the first level's point the balance."""
     raw, sizes, rest = normals(key, (size["cues"],), (size["levels"],), (1,))
     return Machine(
-        log_alpha=knobs["spread"] * raw,
+        log_alpha=parameters["spread"] * raw,
         alike=below(4, rest[0]) == 0,
         log_sizes=bend * sizes,
         counts=jnp.ones(size["levels"]).at[0].set(copies),
-        bias=knobs["bias"],
-        log_time=knobs["log_time"],
-        log_ridge=knobs["log_ridge"],
+        bias=parameters["bias"],
+        log_time=parameters["log_time"],
+        log_ridge=parameters["log_ridge"],
     )
 
 
@@ -235,7 +235,7 @@ KERNEL_VOTE = Theorem(
     "largest u_l is predicted, and equal u_l tie.",
     source="[derived] Theorem B1",
     sizes=({"cues": 3, "levels": 3},),
-    knobs={
+    parameters={
         "spread": (0.05, 1.0),
         "bias": (0.0, 2.0),
         "log_time": (-3.0, 3.0),
@@ -243,7 +243,7 @@ KERNEL_VOTE = Theorem(
     },
     sample=_sample_machine,
     conclusions=_vote,
-    free=("log_alpha",),
+    searchable=("log_alpha",),
     controls={
         "four points of the first level": Control(
             sample=functools.partial(_sample_machine, copies=4.0)

@@ -19,7 +19,7 @@ from twolayer.theory.networks import TwoLayer
 from twolayer.theory.shortcut.gradients import max_margin
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
 from twolayer.theory.verification.sampling import normals, uniform
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 SIZES = (
     {"m": 1, "null": 1, "dim": 2, "support": 1},
@@ -105,7 +105,7 @@ class Blocks:
         return (rows.reshape(rows.shape[0], -1, self.u.shape[0]) @ self.u)[:, : self.m]
 
 
-def sample(key: Array, size: Size, knobs: Knobs) -> Blocks:
+def sample(key: Array, size: Size, parameters: Parameters) -> Blocks:
     """Normal directions, noise of any size, networks at any distance from the optimal one."""
     m, null, dim, support = size["m"], size["null"], size["dim"], size["support"]
     blocks = m + null
@@ -125,9 +125,9 @@ def sample(key: Array, size: Size, knobs: Knobs) -> Blocks:
         neurons_raw=neurons,
         place_raw=place,
         share=uniform(share[0]),
-        noise=10.0 ** knobs["log_noise"],
-        distance=10.0 ** knobs["log_distance"],
-        signal=10.0 ** knobs["log_signal"],
+        noise=10.0 ** parameters["log_noise"],
+        distance=10.0 ** parameters["log_distance"],
+        signal=10.0 ** parameters["log_signal"],
         null=null,
     )
 
@@ -187,10 +187,10 @@ MARGIN = Theorem(
     f"gamma* = 1/(2 sqrt(m + 1)){_DUAL}",
     source="[derived] Theorem C1; that a max-margin network leaks [paper] in part",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=functools.partial(_margin, bias=True),
-    free=("u_raw", "noise_raw", "neurons_raw"),
+    searchable=("u_raw", "noise_raw", "neurons_raw"),
     controls=_wrong(True, "sqrt(m + 2) for sqrt(m + 1)"),
 )
 
@@ -247,10 +247,10 @@ LEAKAGE = Theorem(
     "blocks.",
     source="[derived] Theorem C1; in part [paper]",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_leakage,
-    free=("u_raw", "noise_raw", "place_raw"),
+    searchable=("u_raw", "noise_raw", "place_raw"),
     controls={
         "no kink at the data": Control(conclusions=functools.partial(_leakage, kinked=False)),
         "an instance-specific network": Control(

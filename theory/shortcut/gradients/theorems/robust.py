@@ -17,7 +17,7 @@ from twolayer.theory import networks
 from twolayer.theory.shortcut.gradients import max_margin
 from twolayer.theory.verification.inequality import Bound, Bounds, equal, within_rounding
 from twolayer.theory.verification.sampling import normals, uniform
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 SIZES = ({"m": 3}, {"m": 6})
 
@@ -47,10 +47,13 @@ class Affine:
         return self.excess / self.v_raw.shape[0]
 
 
-def _sample_affine(key: Array, size: Size, knobs: Knobs) -> Affine:
+def _sample_affine(key: Array, size: Size, parameters: Parameters) -> Affine:
     v, c = normals(key, (size["m"],), (1,))
     return Affine(
-        v_raw=v, c_raw=c[0], distance=10.0 ** knobs["log_distance"], excess=knobs["excess"]
+        v_raw=v,
+        c_raw=c[0],
+        distance=10.0 ** parameters["log_distance"],
+        excess=parameters["excess"],
     )
 
 
@@ -86,11 +89,11 @@ AFFINE = Theorem(
     "max-margin network.",
     source="[derived] Theorem C2 (i)",
     sizes=SIZES,
-    knobs={"log_distance": (-3.0, 1.0), "excess": (0.9, 3.0)},
+    parameters={"log_distance": (-3.0, 1.0), "excess": (0.9, 3.0)},
     sample=_sample_affine,
     hypotheses=_beyond,
     conclusions=_affine,
-    free=("v_raw", "c_raw"),
+    searchable=("v_raw", "c_raw"),
     controls={
         "a radius below 1/m": Control(conclusions=functools.partial(_affine, shrink=0.3)),
         "one and a half times the radius": Control(
@@ -108,9 +111,9 @@ class Perturbed:
     eps: Array
 
 
-def _sample_perturbed(key: Array, size: Size, knobs: Knobs) -> Perturbed:
+def _sample_perturbed(key: Array, size: Size, parameters: Parameters) -> Perturbed:
     (delta,) = normals(key, (2 * size["m"], size["m"]))
-    return Perturbed(delta_raw=delta, eps=knobs["eps"])
+    return Perturbed(delta_raw=delta, eps=parameters["eps"])
 
 
 def _specific(at: Perturbed, *, wider: float = 0.0, factor: float = 2.0) -> Bounds:
@@ -141,10 +144,10 @@ SPECIFIC = Theorem(
     "tells which coordinate carries the label.",
     source="[derived] Theorem C2 (ii)",
     sizes=SIZES,
-    knobs={"eps": (0.001, 0.499)},
+    parameters={"eps": (0.001, 0.499)},
     sample=_sample_perturbed,
     conclusions=_specific,
-    free=("delta_raw",),
+    searchable=("delta_raw",),
     controls={
         "a radius beyond 1/2": Control(conclusions=functools.partial(_specific, wider=0.5)),
         "a margin of 1 - eps": Control(conclusions=functools.partial(_specific, factor=1.0)),

@@ -66,10 +66,10 @@ UNIQUE = Theorem(
     "measure is inferior.",
     source="[derived] Theorem C1, uniqueness with a rate",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_unique,
-    free=("u_raw", "noise_raw", "neurons_raw", "share"),
+    searchable=("u_raw", "noise_raw", "neurons_raw", "share"),
     controls={"fourth power": Control(conclusions=functools.partial(_unique, power=4.0))},
 )
 
@@ -100,10 +100,10 @@ NEAR = Theorem(
     "u, and all that is not along u in signal blocks is at most |a| sqrt(delta).",
     source="[derived] from the rate of Theorem C1's uniqueness",
     sizes=SIZES,
-    knobs=KNOBS,
+    parameters=KNOBS,
     sample=sample,
     conclusions=_near,
-    free=("u_raw", "noise_raw", "neurons_raw", "place_raw"),
+    searchable=("u_raw", "noise_raw", "neurons_raw", "place_raw"),
     controls={"delta for sqrt(delta)": Control(conclusions=functools.partial(_near, power=1.0))},
 )
 

@@ -11,7 +11,7 @@ from jax import Array
 from twolayer.theory.toy.coin import hoeffding
 
 from twolayer.theory.verification.inequality import Bound, Bounds
-from twolayer.theory.verification.theorem import Control, Knobs, Size, Theorem
+from twolayer.theory.verification.theorem import Control, Parameters, Size, Theorem
 
 DELTA = 0.05
 
@@ -22,8 +22,8 @@ class _Flips:
     p: Array
 
 
-def _sample(key: Array, size: Size, knobs: Knobs) -> _Flips:
-    return _Flips(heads=jax.random.bernoulli(key, knobs["p"], (size["n"],)), p=knobs["p"])
+def _sample(key: Array, size: Size, parameters: Parameters) -> _Flips:
+    return _Flips(heads=jax.random.bernoulli(key, parameters["p"], (size["n"],)), p=parameters["p"])
 
 
 def _near(at: _Flips, *, share: float = 1.0) -> Bounds:
@@ -36,7 +36,7 @@ MEAN = Theorem(
     statement="With probability 1 - delta, |mean of n flips - p| <= sqrt(ln(2/delta)/(2n)).",
     source="[paper] Hoeffding 1963, Theorem 2",
     sizes=({"n": 20}, {"n": 500}),
-    knobs={"p": (0.3, 0.7)},
+    parameters={"p": (0.3, 0.7)},
     sample=_sample,
     conclusions=_near,
     failure_rate=DELTA,

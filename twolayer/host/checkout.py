@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
@@ -14,10 +15,22 @@ def source_digest(*floors: str) -> str:
 
     What a command has measured is stale where this has changed since.
     """
+    return digest_of(PACKAGE, ("host", *floors))
+
+
+def digest_of(root: Path, folders: Iterable[str]) -> str:
+    """Identify the Python code of some folders of a root.
+
+    Raises:
+      ValueError: for a folder that holds none.
+    """
     digest = hashlib.sha256()
-    for folder in ("host", *floors):
-        for path in sorted((PACKAGE / folder).rglob("*.py")):
-            digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
+    for folder in folders:
+        files = sorted((root / folder).rglob("*.py"))
+        if not files:
+            raise ValueError(f"folders must hold Python code; {folder} of {root} has none.")
+        for path in files:
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0")
             digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -86,7 +86,7 @@ def test_drawn_gram_matrices_have_the_law_of_drawn_samples():
     def direct(key):
         x = jax.random.normal(key, (n, d))
         y = jnp.array([1.0, -1.0, 1.0, -1.0])
-        return flow.hypotheses(x @ x.T, y, 0.9)
+        return flow._tiers(x @ x.T, y, 0.9)
 
     for name, values in jax.jit(jax.vmap(direct))(keys).items():
         share = np.mean(values)

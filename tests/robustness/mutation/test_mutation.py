@@ -8,7 +8,7 @@ pytest.importorskip("cosmic_ray")
 
 from tests.robustness.mutation import __main__ as command
 from tests.robustness.mutation import changes, equivalent, judge, trials
-from twolayer.host import checkout, jax_setup
+from twolayer.host import checkout
 
 SOURCE = '''"""Text with 3 numbers and a < b."""
 
@@ -148,7 +148,7 @@ def test_what_was_tried_is_not_tried_again_unless_the_code_has_changed(
         {},
     ]
     assert capsys.readouterr().out.splitlines()[-1].split()[2:] == ["6", "4", "0", "0", "2", "0.67"]
-    monkeypatch.setattr(jax_setup, "source_digest", "other {}".format)
+    monkeypatch.setattr(checkout, "source_digest", "other {}".format)
     command.main(both)
     assert tried[3:] == [
         {
@@ -167,11 +167,11 @@ def test_what_survived_is_tried_again_with_other_tests(tried, tmp_path, monkeypa
         str(tmp_path / "file.json"),
     ]
     assert command.main(arguments) == 1
-    digest = checkout.source_digest
+    digest = checkout.digest_of
     monkeypatch.setattr(
-        jax_setup,
-        "source_digest",
-        lambda *names: "more" if names == ("tests",) else digest(*names),
+        checkout,
+        "digest_of",
+        lambda root, names: "more" if names == ["tests"] else digest(root, names),
     )
     assert command.main(arguments) == 0
     assert tried == [

@@ -95,7 +95,7 @@ def test_among_the_others(copy):
         ),
         (
             lambda mine: _move(mine, "theory/toy/second", "theory/toy/coin"),
-            "name of a theorem in twolayer.theory.toy.second.theorems.mean must begin with second.",
+            "name of a theorem in twolayer.theory.toy.second.theorems.mean must begin with second",
         ),
     ],
 )
@@ -107,6 +107,43 @@ def test_half_a_study_is_named(tmp_path, break_it, words):
     done = _command("list", cwd=tmp_path, **environment)
     assert done.returncode == 2 and done.stdout == ""
     assert words in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "arguments", "words"),
+    [
+        ("theory/toy/coin/theorems/mean.py", "1 / 0", ["verify", "coin"], "ZeroDivisionError"),
+        ("theory/toy/coin/theorems/mean.py", "def", ["list"], "SyntaxError: invalid syntax"),
+        (
+            "theory/toy/coin/theorems/mean.py",
+            "import twolayer.theory.no",
+            ["falsify"],
+            "No module named 'twolayer.theory.no' (",
+        ),
+        ("theory/toy/coin/theorems/mean.py", "", ["verify", "coin"], "must define THEOREMS"),
+        (
+            "theory/toy/coin/theorems/mean.py",
+            "THEOREMS = 3",
+            ["verify", "coin.mean"],
+            "THEOREMS of twolayer.theory.toy.coin.theorems.mean must be a tuple; got 3",
+        ),
+        ("sims/toy/coin/experiment.py", "", ["run", "toy.coin"], "must define EXPERIMENT"),
+        ("figures/toy/coin/captions.py", "FIGURES = {}", ["draw", "toy.coin"], "define FIGURES"),
+    ],
+)
+def test_broken_code_of_a_study_is_one_line_and_leaves_others_alone(
+    tmp_path, file, text, arguments, words
+):
+    mine = tmp_path / "mine"
+    shutil.copytree(EXAMPLE, mine)
+    (mine / file).write_text(text)
+    environment = {"TWOLAYER_PATH": str(mine), "PYTHONPATH": str(ROOT)}
+    done = _command(*arguments, cwd=tmp_path, **environment)
+    assert done.returncode == 2 and done.stdout == "", done
+    assert words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert ".".join(file.split("/")[1:3]) in done.stderr
+    other = _command("show", "wide.width", cwd=tmp_path, **environment)
+    assert other.returncode == 0 or "figures" in file or "sims" in file
 
 
 def _move(mine, to, source=None):

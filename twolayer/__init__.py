@@ -14,7 +14,7 @@ for _floor in ("theory", "sims", "figures"):
         # An archive, or a system without links, has a text file in its place.
         raise ImportError(
             f"twolayer/{_floor} must be a link to the folder {_floor}; this checkout lacks it: "
-            "install the wheel instead, which holds plain folders: pip install twolayer."
+            "check it out with symbolic links, or install a wheel, which holds plain folders."
         )
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,6 @@ for its figure.
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 
 from twolayer import figures
@@ -26,4 +25,8 @@ class Absent(Exception):
 def get(stem: str) -> ModuleType:
     """The captions of a study; ValueError names the studies that there are."""
     names.one_of("study", stem, list(STEMS))
-    return importlib.import_module(STEMS[stem])
+    module = stems.load(STEMS[stem])
+    for needed in ("FIGURES", "CAPTIONS"):
+        if not getattr(module, needed, None):
+            raise ValueError(f"{STEMS[stem]} must define {needed}; it does not.")
+    return module

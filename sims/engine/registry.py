@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,9 @@ studies = _Studies()
 def get(stem: str) -> Experiment:
     """The experiment of a study; ValueError names the studies that there are."""
     names.one_of("study", stem, list(STEMS))
-    experiment: Experiment = importlib.import_module(STEMS[stem]).EXPERIMENT
+    experiment: Experiment | None = getattr(stems.load(STEMS[stem]), "EXPERIMENT", None)
+    if experiment is None:
+        raise ValueError(f"{STEMS[stem]} must define EXPERIMENT; it does not.")
     if experiment.stem != stem and STEMS[stem].startswith(f"{sims.__name__}."):
         raise ValueError(f"stem of {STEMS[stem]} must be {stem}; got {experiment.stem}.")
     return experiment

@@ -60,6 +60,18 @@ def test_the_status_is_that_of_the_command():
     ]
 
 
+def test_an_error_of_the_program_is_status_3():
+    code = "from twolayer.host import console; console.run(lambda: [][1])"
+    done = shell(f"$PYTHON -c '{code}'")
+    assert done.returncode == 3 and done.stderr.splitlines()[-1].startswith("IndexError")
+
+
+def test_what_an_encoding_lacks_is_escaped():
+    ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = shell("$PYTHON -m twolayer show shortcut.availability/architecture", **ascii_only)
+    assert done.returncode == 0 and "\\u03c1_s" in done.stdout
+
+
 def test_a_missing_backend_of_a_notebook_does_not_keep_figures_from_being_drawn(tmp_path):
     backend = {"MPLBACKEND": "module://no_such_module.backend_inline"}
     run = f"$PYTHON -m twolayer run mixup.collapse --scale smoke --results {tmp_path}/results"

@@ -20,8 +20,7 @@ from twolayer.theory import validation
 from twolayer.theory.kernels import activations
 from twolayer.theory.kernels.activations import ActivationLike
 from twolayer.theory.training.function_space import effective_weights
-
-LOSSES = ("identity", "logistic")
+from twolayer.theory.training.losses import LOSSES, factors_and_loss
 
 # Reduce on plateau: the rate falls tenfold after more than ten steps without progress.
 _FACTOR, _PATIENCE, _THRESHOLD, _SMALLEST_CHANGE = 0.1, 10, 1e-4, 1e-8
@@ -120,7 +119,7 @@ def loop(
     def step(state: State) -> tuple[State, tuple[Array, Array]]:
         pre = coordinates.read(state.position)
         margin = y * (a @ activation.value(pre))
-        factor, value = _loss(rule.loss, margin)
+        factor, value = factors_and_loss(rule.loss, margin)
         gate = activation.derivative(pre) * factor[None, :]
         force = coordinates.push(gate * (y / y.shape[0])[None, :])
         velocity = jax.tree.map(lambda old, new: beta * old + new, state.velocity, force)
@@ -152,13 +151,6 @@ def trace(state: State, rates: Array, losses: Array, beta: Any) -> TrainTrace:
         loss_factors=state.factor_sum,
         gate_average=state.gate_sum,
     )
-
-
-def _loss(loss: str, margin: Array) -> tuple[Array, Array]:
-    """Factors ``-dl/dmargin`` of the samples, and the mean loss."""
-    if loss == "identity":
-        return jnp.ones_like(margin), -jnp.mean(margin)
-    return jax.nn.sigmoid(-margin), jnp.mean(jax.nn.softplus(-margin))
 
 
 def _after_loss(schedule: _Schedule, value: Array, torch_plateau: bool) -> _Schedule:

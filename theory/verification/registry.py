@@ -2,38 +2,56 @@
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from twolayer import theory
 from twolayer.host import stems
+from twolayer.host.names import near
 from twolayer.theory.verification.theorem import Theorem
 
 # Studies by full name (``perturbation.wide``), and the packages that hold their theorems.
 STUDIES = stems.find(theory.__path__, "theorems")
 
 
-def _stated() -> Iterator[tuple[str, Theorem]]:
-    for study, place in STUDIES.items():
-        package = importlib.import_module(f"{theory.__name__}.{place}")
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            for theorem in getattr(importlib.import_module(module.name), "THEOREMS", ()):
-                if theorem.name.split(".")[0] != study.split(".")[1]:
-                    raise ValueError(
-                        f"name of a theorem in {module.name} must begin with "
-                        f"{study.split('.')[1]}.; got {theorem.name}."
-                    )
-                yield theorem.name, theorem
+# Why theorems of studies are not there, by study: their code cannot be imported.
+BROKEN: dict[str, str] = {}
+
+
+def _stated(study: str) -> list[Theorem]:
+    """The theorems of a study; ValueError says why there are none."""
+    short = study.split(".")[1]
+    package = stems.load(f"{theory.__name__}.{STUDIES[study]}")
+    found: list[Theorem] = []
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        stated = getattr(stems.load(info.name), "THEOREMS", ())
+        if not isinstance(stated, tuple):
+            raise ValueError(f"THEOREMS of {info.name} must be a tuple; got {stated!r:.80}.")
+        for theorem in stated:
+            if theorem.name.split(".")[0] != short:
+                raise ValueError(
+                    f"name of a theorem in {info.name} must begin with {short}.; "
+                    f"got {theorem.name}."
+                )
+        found += stated
+    if not found:
+        raise ValueError(f"modules of {package.__name__} must define THEOREMS; none does.")
+    return found
 
 
 def _by_name() -> dict[str, Theorem]:
     found: dict[str, Theorem] = {}
-    for name, theorem in _stated():
-        if name in found:
-            raise ValueError(f"names of theorems must differ; {name} is there twice.")
-        found[name] = theorem
+    for study in STUDIES:
+        try:
+            stated = _stated(study)
+        except ValueError as error:
+            BROKEN[study] = str(error)
+            continue
+        for theorem in stated:
+            if theorem.name in found:
+                raise ValueError(f"names of theorems must differ; {theorem.name} is there twice.")
+            found[theorem.name] = theorem
     return found
 
 
@@ -46,10 +64,10 @@ def select(names: Sequence[str]) -> list[Theorem]:
     """Theorems by full name (``wide.width``), study (``wide``) or wing; all when names are empty.
 
     Raises:
-      ValueError: for a name that fits nothing.
+      ValueError: for a name that fits nothing, or a study whose code cannot be imported.
     """
     if not names:
-        return list(THEOREMS.values())
+        names = list(dict.fromkeys(study.partition(".")[0] for study in STUDIES))
     wings: dict[str, list[str]] = {}
     for study in STUDIES:
         wing, _, short = study.partition(".")
@@ -58,6 +76,9 @@ def select(names: Sequence[str]) -> list[Theorem]:
     for name in names:
         wing, _, rest = name.partition(".")
         studies = wings.get(name, [rest if wing in wings else name])
+        for study, why in BROKEN.items():
+            if study.split(".")[1] in (each.split(".")[0] for each in studies):
+                raise ValueError(why)
         found = {
             key: theorem
             for key, theorem in THEOREMS.items()
@@ -65,7 +86,8 @@ def select(names: Sequence[str]) -> list[Theorem]:
         }
         if not found:
             shorts = [short for each in wings.values() for short in each]
-            allowed = [*wings, *shorts, *THEOREMS]
-            raise ValueError(f"NAME must be one of {', '.join(allowed)}; got {name!r}.")
+            which = f"{', '.join([*wings, *shorts])}, or a theorem of twolayer list theorems"
+            known = [*wings, *shorts, *THEOREMS]
+            raise ValueError(f"NAME must be one of {which}; got {name!r}.{near(name, known)}")
         chosen |= found
     return list(chosen.values())

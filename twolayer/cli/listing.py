@@ -68,8 +68,8 @@ class Show:
 def _theorems() -> Iterator[tuple[str, str]]:
     from twolayer.theory.verification import registry
 
-    for name, theorem in registry.THEOREMS.items():
-        yield name, f"{theorem.statement} ({theorem.source})"
+    for theorem in registry.select([]):
+        yield theorem.name, f"{theorem.statement} ({theorem.source})"
 
 
 def _studies() -> Iterator[tuple[str, str]]:

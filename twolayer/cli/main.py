@@ -37,7 +37,8 @@ _COMMANDS: dict[str, type] = {
 }
 _DESCRIPTION = (
     "Theorems about wide two-layer networks: verify and attack them; studies: run, draw and report "
-    "them. Exit status 0: all is well; 1: something did not hold; 2: wrong use."
+    "them. Exit status 0: all is well; 1: something did not hold; 2: wrong use; 3: an error of the "
+    "program or of a study's own code."
 )
 
 

@@ -91,8 +91,11 @@ def parse(
     if {"-h", "--help"} & set(tokens):
         read([experiment.stem, "--help"])
     defaults = {field.name: field for field in dataclasses.fields(kind)}
+    parsing.once(tokens)
     for option, values in grouped(tokens):
         name = _name(option)
+        if name == "only" and not values:
+            raise ValueError("--only must be followed by labels; got nothing.")
         if name not in kinds_by_name:
             raise ValueError(_unknown(option, values, kinds_by_name))
         given = (name, kinds_by_name[name], *([defaults[name]] if name in defaults else []))

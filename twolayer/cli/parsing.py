@@ -25,6 +25,7 @@ def read(kind: Any, tokens: Sequence[str], prog: str, description: str | None = 
       ValueError: for words that do not fit, in one line; the parser's own message fills a panel.
       SystemExit: with status 0, after the help has been shown.
     """
+    once(tokens)
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
@@ -33,6 +34,14 @@ def read(kind: Any, tokens: Sequence[str], prog: str, description: str | None = 
         if not end.code:
             raise
     raise ValueError(_one_line(told.getvalue(), prog)) from None
+
+
+def once(tokens: Sequence[str]) -> None:
+    """See that no option is given twice, of which the parser would take the last."""
+    options = [token.split("=", 1)[0] for token in tokens if token.startswith("--")]
+    for option in options:
+        if options.count(option) > 1:
+            raise ValueError(f"{option} must be given once; got it {options.count(option)} times.")
 
 
 def _one_line(panel: str, prog: str) -> str:
@@ -45,12 +54,13 @@ def _one_line(panel: str, prog: str) -> str:
         else:
             parts[-1].append(line)
     parts = [part for part in parts if part]
-    said = " ".join(parts[0]).rstrip(".")
+    said = re.sub(r" \(applied to [^)]*\)", "", " ".join(parts[0])).rstrip(".")
     meant = [
         option
         for part in parts
         if part and part[0].startswith("Perhaps you meant")
         for option in re.findall(r"^--[\w-]+", "\n".join(part), re.MULTILINE)
+        if option not in said
     ]
     hint = f"; did you mean {' or '.join(meant[:2])}?" if meant else "."
     return f"{said}{hint} See {prog} --help."

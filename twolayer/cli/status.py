@@ -33,6 +33,8 @@ class Status:
             from twolayer.sims.engine.status import status
 
             jax_setup.warn_in_lines()
+            if self.results != FOLDER and not self.results.is_dir():
+                raise ValueError(f"--results must be a folder of results; got {self.results}.")
             names = self.studies or tuple(registry.STEMS)
             found = {name: status(name, self.results) for name in names}
         rows = [

@@ -14,7 +14,11 @@ def one_of(argument: str, name: str, known: Sequence[str]) -> str:
     """
     if name in known:
         return name
-    near = difflib.get_close_matches(name, known, n=2)
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
     allowed = ", ".join(known) if len(known) <= 20 else "those of twolayer list"
-    raise ValueError(f"{argument} must be one of {allowed}; got {name!r}.{meant}")
+    raise ValueError(f"{argument} must be one of {allowed}; got {name!r}.{near(name, known)}")
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    """A sentence that says which names may have been meant, or nothing."""
+    found = difflib.get_close_matches(name, known, n=2)
+    return f" Did you mean {' or '.join(found)}?" if found else ""

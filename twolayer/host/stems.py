@@ -8,11 +8,15 @@ and imported as if they stood here: ``twolayer.theory.mine.first``.
 
 from __future__ import annotations
 
+import importlib
 import os
+import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 PATH_VARIABLE = "TWOLAYER_PATH"
+_IMPORTLIB = importlib.__file__
 
 
 def extended(paths: Iterable[str], package: str) -> list[str]:
@@ -60,6 +64,32 @@ def find(paths: Iterable[str], marker: str) -> dict[str, str]:
                 raise ValueError(f"{study} must have a name of its own; {name} is there twice.")
             found[name] = f"{name}.{marker}"
     return dict(sorted(found.items()))
+
+
+def load(module: str) -> ModuleType:
+    """Import a module of a study.
+
+    Raises:
+      ValueError: if its code cannot be imported; names the file and the line.
+    """
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # a user's code may raise anything
+        raise ValueError(f"{module} cannot be imported: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """What an error says, and where it was raised."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and frame.filename not in (__file__, _IMPORTLIB)
+    ]
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    if isinstance(error, SyntaxError):
+        place = f" ({error.filename}, line {error.lineno})"
+        return f"{type(error).__name__}: {error.msg}{place}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{place}"
 
 
 def check() -> None:

@@ -16,7 +16,7 @@ from twolayer.sims.engine.experiment import Inputs, traced, word_index
 from twolayer.theory import networks, validation
 from twolayer.theory.networks import TwoLayer
 from twolayer.theory.training import gradient_descent
-from twolayer.theory.training.momentum import LOSSES
+from twolayer.theory.training.losses import LOSSES
 
 LAWS = ("shifted-gauss", "gauss")
 

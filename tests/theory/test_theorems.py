@@ -79,7 +79,7 @@ def test_selection():
     assert [statement.name for statement in chosen] == ["wide.width", "wide.direction"]
     with pytest.raises(
         ValueError,
-        match="NAME must be one of mixup, perturbation, shortcut, calibration, .*'wid'. Did you mean",
+        match="NAME must be one of mixup, perturbation, shortcut, .*'wid'. Did you mean",
     ):
         registry.select(["wide", "wid"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +24,7 @@ def norms(v: Float[Array, "..."], axis: int | tuple[int, ...] = -1) -> Float[Arr
       The norms, of the shape without these axes; infinite entries give infinity.
     """
     v = validation.real("v", v)
+    _check_axis(axis, v.ndim)
     largest = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axis=axis, keepdims=True))
     size = jnp.where((largest > 0) & (largest < jnp.inf), largest, 1)
     return jnp.squeeze(size, axis) * jnp.linalg.norm(v / size, axis=axis)
@@ -190,3 +193,13 @@ def plane_points(
     first = validation.vector("first", first)
     second = validation.vector("second", second, length=first.shape[0])
     return jnp.stack([first, second]).T @ axes
+
+
+def _check_axis(axis: Any, ndim: int) -> None:
+    """See that an axis is there; JAX would take a word for a mesh's axis."""
+    try:
+        np.lib.array_utils.normalize_axis_tuple(axis, ndim)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"axis must be one or several of -{ndim} .. {ndim - 1}, each once; got {axis!r}."
+        ) from None

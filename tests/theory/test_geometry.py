@@ -133,3 +133,9 @@ def test_shapes_that_do_not_fit(rejects):
         geometry.row_sines(jnp.ones((3, 2)), jnp.ones((3, 1)))
     with rejects("axes must have 2 rows; got shape (3, 2)."):
         geometry.plane_points(jnp.ones((3, 2)), jnp.ones(2), jnp.ones(2))
+
+
+@pytest.mark.parametrize("axis", ["words", 2, (0, 0), 1.5, None])
+def test_an_axis_of_norms_that_is_not_there(axis, rejects):
+    with rejects("axis must be one or several of -2 .. 1, each once; got "):
+        geometry.norms(jnp.ones((2, 3)), axis=axis)

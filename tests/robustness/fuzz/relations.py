@@ -123,10 +123,14 @@ def short_floats(program: Program) -> Iterator[str]:
                 yield f"with {dtype.dtype}, {story}: {told}"
 
 
+RANK = "without spread eigenvalues beyond the rank are rounding"
+
+
 @relation(
     {
         "theory.training.function_space.decompose": "an eigenvector has either sign",
         "theory.mixup.features.noise.lift": "its Gram matrix has the square of the condition",
+        "theory.shortcut.availability.spectra.mixture_linear_spectrum": RANK,
     },
     cheap=True,
 )
@@ -175,9 +179,7 @@ GRAM = "steps may be taken in the Gram matrix, which holds squares of the inputs
         "theory.kernels.shallow.gate_kernel_mc": GATES,
         "theory.perturbation.orthogonal.flow.normalized_flow": "outputs go with the square of a",
         "theory.perturbation.wide.surrogate.even_odd_split": "the odd part is a difference",
-        "theory.shortcut.availability.spectra.mixture_linear_spectrum": (
-            "without spread eigenvalues beyond the rank are rounding"
-        ),
+        "theory.shortcut.availability.spectra.mixture_linear_spectrum": RANK,
     },
     cheap=True,
 )

@@ -122,3 +122,8 @@ def _fits(row: Any, types: Mapping[str, Any]) -> bool:
         and ("status" not in types or row["status"] in _STATUS)
         and ("code" not in types or _NAME.fullmatch(row["name"]) is not None)
     )
+
+
+def speed_word(row: Mapping[str, Any]) -> str:
+    """``held``, ``not held``; ``not judged`` where the machine lacks what is presumed."""
+    return "not judged" if row["not_judged"] else "held" if row["met"] else "not held"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twolayer.figures.engine import artifacts
-from twolayer.figures.judged import word
 from twolayer.figures.latex import format, tables
 from twolayer.host import atomic_io
 from twolayer.sims.engine import registry
@@ -86,7 +85,7 @@ def write(stems: Sequence[StemResults], results: str | Path, out: str | Path) ->
 
 
 def _stem(stem: StemResults, claims: Sequence[Claim]) -> dict[str, str]:
-    words = [word(claim) for claim in claims]
+    words = [claim.verdict for claim in claims]
     sidecars = [sidecar for run in stem.values() for sidecar in run.sidecars]
     of = f"stem:{stem.stem}"
     macros = {
@@ -104,14 +103,14 @@ def _stem(stem: StemResults, claims: Sequence[Claim]) -> dict[str, str]:
         macros[f"{key}:measured"] = format.number(claim.measured)
         macros[f"{key}:expected"] = format.number(claim.expected)
         macros[f"{key}:tolerance"] = format.number(claim.tolerance)
-        macros[f"{key}:verdict"] = word(claim)
+        macros[f"{key}:verdict"] = claim.verdict
     return macros
 
 
 def _totals(
     stems: Sequence[StemResults], claims: Mapping[str, Sequence[Claim]]
 ) -> Iterator[tuple[str, str]]:
-    words = [word(claim) for each in claims.values() for claim in each]
+    words = [claim.verdict for each in claims.values() for claim in each]
     sidecars = [each for stem in stems for run in stem.values() for each in run.sidecars]
     for key in ("held", "not held", "context"):
         yield f"total:{key}", format.number(words.count(key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from twolayer.figures.judged import speed_word, word
+from twolayer.figures.engine.artifacts import speed_word
 from twolayer.figures.latex import format
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def claims(by_stem: Mapping[str, Sequence[Claim]]) -> str:
                 stated if published else "",
                 "" if published else stated,
                 format.number(claim.measured),
-                _colored(word(claim)),
+                _colored(claim.verdict),
             ]
             lines.append(" & ".join(cells) + r" \\")
     return "\n".join(lines) + "\n"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from twolayer.figures.engine import artifacts
+from twolayer.figures.engine.artifacts import speed_word
 from twolayer.figures.engine.render import Drawn, Stem
-from twolayer.figures.judged import WORDS, speed_word, word
 from twolayer.figures.report import html
 from twolayer.figures.report.html import table, text, verdict
 from twolayer.host import atomic_io
 from twolayer.sims.engine import registry
-from twolayer.sims.engine.claims import Claim
+from twolayer.sims.engine.claims import VERDICTS, Claim
 from twolayer.sims.engine.results import StemResults
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ def summary(stems: Sequence[Stem]) -> str:
     """A row for each study: claims by verdict, figures, seconds of its simulations."""
     rows: list[tuple[str, ...]] = [("study", "held", "not held", "context", "figures", "seconds")]
     for stem in stems:
-        words = [word(claim) for claim in registry.get(stem.results.stem).claims(stem.results)]
+        words = [claim.verdict for claim in registry.get(stem.results.stem).claims(stem.results)]
         sidecars = [sidecar for run in stem.results.values() for sidecar in run.sidecars]
         seconds = sum(sidecar["seconds"] for sidecar in sidecars)
         drawn = sum(figure.png is not None for figure in stem.figures)
-        counts = [str(words.count(each)) for each in WORDS]
+        counts = [str(words.count(each)) for each in VERDICTS]
         rows.append((stem.results.stem, *counts, str(drawn), f"{seconds:.0f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     return "\n".join(
@@ -97,14 +97,14 @@ def _overview(stems: Sequence[Stem], claims: Sequence[list[Claim]]) -> str:
     rows = []
     for stem, about in zip(stems, claims, strict=True):
         name = stem.results.stem
-        words = [word(claim) for claim in about]
+        words = [claim.verdict for claim in about]
         drawn = sum(figure.png is not None for figure in stem.figures)
         rows.append(
             [
                 f'<a href="#{quote(name)}">{text(name)}</a>',
                 text(registry.get(name).title),
                 text(stem.results.scale),
-                *(str(words.count(each)) for each in WORDS),
+                *(str(words.count(each)) for each in VERDICTS),
                 f"{drawn} of {len(stem.figures)}",
             ]
         )
@@ -146,7 +146,7 @@ def _claims(claims: Sequence[Claim]) -> str:
         return '<p class="note">This scale has no cells that a claim is about.</p>'
     rows = [
         [
-            verdict(word(claim)),
+            verdict(claim.verdict),
             text(claim.name),
             text(_expected(claim)),
             text(f"{claim.measured:.4g}"),

@@ -7,6 +7,7 @@ import dataclasses
 from twolayer.theory import validation
 
 KINDS = ("close", "at_least", "at_most", "context")
+VERDICTS = ("held", "not held", "context")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Claim:
 
     @property
     def held(self) -> bool | None:
-        """Whether the claim holds; None for context."""
+        """Whether the claim holds; None where it is shown for context and not judged."""
         difference = float(self.measured) - float(self.expected)
         if self.kind == "context":
             return None
@@ -43,9 +44,14 @@ class Claim:
             return bool(self.measured >= self.expected - self.tolerance)
         return bool(self.measured <= self.expected + self.tolerance)
 
+    @property
+    def verdict(self) -> str:
+        """``held`` or ``not held``; ``context`` for what is shown and never judged."""
+        return {True: "held", False: "not held", None: "context"}[self.held]
+
     def describe(self) -> str:
         """One line: verdict, name, both numbers, source and note."""
-        verdict = {True: "held", False: "NOT HELD", None: "context"}[self.held]
+        verdict = self.verdict.upper() if self.held is False else self.verdict
         relation = {"at_least": ">= ", "at_most": "<= "}.get(self.kind, "")
         within = f" +- {self.tolerance:.4g}" if self.tolerance and self.kind != "context" else ""
         note = f"; {self.note}" if self.note else ""

@@ -32,8 +32,17 @@ class _Studies(Mapping[str, "Experiment"]):
     def __len__(self) -> int:
         return len(STEMS)
 
+    def __repr__(self) -> str:
+        return f"studies: {', '.join(STEMS)}"
+
 
 studies = _Studies()
+
+
+def full_name(study: str) -> str:
+    """The name with its wing of a study that is named without, where only one fits."""
+    found = [name for name in STEMS if study in (name, name.rpartition(".")[2])]
+    return found[0] if len(found) == 1 else study
 
 
 def get(stem: str) -> Experiment:

@@ -31,7 +31,7 @@ class Claims:
             file = tables.target(self.json)
             judged = [
                 (name, claim)
-                for name in self.studies or registry.STEMS
+                for name in map(registry.full_name, self.studies or registry.STEMS)
                 for claim in registry.get(name).claims(load(name, self.scale, self.results))
             ]
         for name, claim in judged:

@@ -60,8 +60,10 @@ class Draw(_FromResults):
     def draw(self) -> Sequence[Any]:
         """Draw what is missing or out of date."""
         from twolayer.figures.engine import render
+        from twolayer.sims.engine import registry
 
-        drawn = render.draw_all(self.studies, self.scale, self.results, self.out, self.seeds)
+        studies = tuple(map(registry.full_name, self.studies))
+        drawn = render.draw_all(studies, self.scale, self.results, self.out, self.seeds)
         print(render.table(drawn))
         return drawn
 

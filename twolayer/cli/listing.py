@@ -55,13 +55,14 @@ class Show:
             from twolayer.theory.verification import registry as theorems
 
             figures = dict(_figures())
-            names.one_of("NAME", self.name, [*theorems.THEOREMS, *studies.STEMS, *figures])
-        if self.name in theorems.THEOREMS:
-            _show_theorem(theorems.THEOREMS[self.name])
-        elif self.name in studies.STEMS:
-            _show_study(studies.get(self.name))
+            name = studies.full_name(self.name)
+            names.one_of("NAME", name, [*theorems.THEOREMS, *studies.STEMS, *figures])
+        if name in theorems.THEOREMS:
+            _show_theorem(theorems.THEOREMS[name])
+        elif name in studies.STEMS:
+            _show_study(studies.get(name))
         else:
-            print(f"{self.name}\n\n{figures[self.name]}")
+            print(f"{name}\n\n{figures[name]}")
         return 0
 
 

@@ -28,6 +28,7 @@ def about_study(kind: type[Options], tokens: Sequence[str]) -> int:
         from twolayer.sims.engine import registry
 
         check_system()
+    study = registry.full_name(study)
     if kind is Run:
         _run(list(registry.STEMS) if study == "all" else [study], rest)
     elif kind is Forecast:

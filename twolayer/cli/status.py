@@ -35,7 +35,7 @@ class Status:
             jax_setup.warn_in_lines()
             if self.results != FOLDER and not self.results.is_dir():
                 raise ValueError(f"--results must be a folder of results; got {self.results}.")
-            names = self.studies or tuple(registry.STEMS)
+            names = tuple(map(registry.full_name, self.studies)) or tuple(registry.STEMS)
             found = {name: status(name, self.results) for name in names}
         rows = [
             (name, scale, done, total)

@@ -110,7 +110,9 @@ def test_words_become_no_commands_of_latex(tmp_path):
     page = r"\documentclass{article}\begin{document}" + told + r"\end{document}"
     (tmp_path / "page.tex").write_text(page)
     command = ["pdflatex", "-no-shell-escape", "-halt-on-error", "-interaction=batchmode"]
-    done = subprocess.run([*command, "page.tex"], cwd=tmp_path, capture_output=True)
+    # A user without a home has no other place for the fonts that LaTeX makes.
+    fonts = {**os.environ, "TEXMFVAR": str(tmp_path / "texmf-var")}
+    done = subprocess.run([*command, "page.tex"], cwd=tmp_path, env=fonts, capture_output=True)
     assert done.returncode == 0
     assert not (tmp_path / "written").exists()
 

@@ -303,6 +303,7 @@ EXCLUDED: dict[str, str] = {
     "theory.training.dual.gram_coordinates": "parts of descent, which checks what goes in",
     "theory.training.dual.moved_network": "as above",
     "theory.training.dual.shortened": "as above",
+    "theory.training.losses.*": "inner parts of training, which checks what goes in",
     "theory.training.gains.*": "inner parts of flows, which check what goes in",
     "theory.kernels.gaussian_pairs.*": "inner parts of kernels, on rows that the kernel has read",
     "theory.kernels.preactivations.checked_bias": "a check, as those in arguments",

@@ -1,4 +1,4 @@
-"""The execution of a planned run: missing and stale cells are computed, stored and reported.
+"""Execute a planned run, or resume a stopped one: missing and stale cells are computed and stored.
 
 On CPU each core computes one cell at a time, so that a killed run loses no more than those in
 flight; on accelerators the missing seeds of a config go in one call, spread over all of them. Runs

@@ -7,7 +7,7 @@ import pytest
 
 from twolayer.sims.components.attacks import pgd
 from twolayer.theory.kernels import deep
-from twolayer.theory.mixup.calibration import mixup_posterior
+from twolayer.theory.mixup.calibration import mixup_posterior, overlapping_pairs
 from twolayer.theory.shortcut.availability import four_points
 from twolayer.theory.shortcut.gradients import attribution
 
@@ -21,6 +21,7 @@ CASES = {
     "four_point": lambda: (
         four_points.four_point(deep.linear_kernel, jnp.array([3.0, 1.0]), 0.7, 0.9).t_switch
     ),
+    "oracle_ts_optimum": lambda: overlapping_pairs.oracle_ts_optimum(0.3, 3.0)[0],
     "leakage_stats": lambda: attribution.leakage_stats(LOGITS, LOGITS, jnp.array([0, 1]), 2)["cos"],
 }
 

@@ -129,6 +129,7 @@ RANK = "without spread eigenvalues beyond the rank are rounding"
 @relation(
     {
         "theory.training.function_space.decompose": "an eigenvector has either sign",
+        "theory.kernels.preactivations.aug_cosine": "snaps within 64 eps of 1, as it says",
         "theory.mixup.features.noise.lift": "its Gram matrix has the square of the condition",
         "theory.shortcut.availability.spectra.mixture_linear_spectrum": RANK,
     },
@@ -270,6 +271,7 @@ def _apart_in_range(got: Result, want: Result, change: Result) -> str | None:
         "theory.perturbation.wide.directions.kernel_gradient_direction": (
             "large inputs of one dimension are parallel to rounding"
         ),
+        "theory.shortcut.availability.flows.ntk": "opposite rows leave the rounding of |x||z|",
         "theory.shortcut.availability.spectra.mixture_linear_spectrum": (
             "to rounding equal eigenvalues have any vectors"
         ),

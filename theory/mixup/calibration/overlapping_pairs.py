@@ -144,8 +144,13 @@ def oracle_ts_optimum(overlap: ArrayLike, k: ArrayLike) -> tuple[Array, Array]:
     k = validation.number("k", k, low=2.0)
     overlap, k = validation.array("overlap", overlap), jnp.asarray(k)
     half = overlap / 2
-    entropy = jax.scipy.special.entr(half) + jax.scipy.special.entr(1 - half)
+    entropy = _surprise(half) + _surprise(1 - half)
     return entropy - overlap * jnp.log(2.0) + half * jnp.log(k - 1.0), 1 - half
+
+
+def _surprise(share: Array) -> Array:
+    """``-q log q``, 0 at 0 without an infinity on the way there."""
+    return -(share * jnp.log(jnp.where(share > 0, share, 1)))
 
 
 def ts_lower_bound(

@@ -12,10 +12,7 @@ from types import ModuleType
 from twolayer import figures
 from twolayer.host import names, stems
 
-STEMS = {
-    name: f"{figures.__name__}.{module}"
-    for name, module in stems.find(figures.__path__, "captions").items()
-}
+STEMS = stems.find(figures, "captions")
 
 
 class Absent(Exception):

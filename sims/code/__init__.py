@@ -1,1 +1,1 @@
-"""Digests of the code that computes a cell."""
+"""Identify the code that computed a stored result."""

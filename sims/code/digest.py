@@ -1,4 +1,4 @@
-"""Digest of the code that computes a cell, to find stale results.
+"""Identify the code behind stored results by a digest.
 
 From ``Study.simulate``, ``inputs`` and ``coords`` every function, class and constant of the project
 that they refer to is walked. Of functions and classes the syntax tree counts, without docstrings,

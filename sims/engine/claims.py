@@ -33,7 +33,7 @@ class Claim:
 
     @property
     def held(self) -> bool | None:
-        """Whether the claim holds; None where it is shown for context and not judged."""
+        """Tell whether the claim holds; None for numbers shown as context."""
         difference = float(self.measured) - float(self.expected)
         if self.kind == "context":
             return None

@@ -1,4 +1,4 @@
-"""Commands that messages tell, as a shell takes them."""
+"""Format the shell command that a message suggests."""
 
 from __future__ import annotations
 

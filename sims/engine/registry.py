@@ -1,4 +1,4 @@
-"""The studies by name, imported only when asked for, as importing JAX takes a second."""
+"""Find the studies, and import each when it is asked for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     from twolayer.sims.engine.experiment import Experiment
 
 # Each module defines EXPERIMENT.
-STEMS = {
-    name: f"{sims.__name__}.{module}"
-    for name, module in stems.find(sims.__path__, "experiment").items()
-}
+STEMS = stems.find(sims, "experiment")
 
 
 class _Studies(Mapping[str, "Experiment"]):
@@ -51,6 +48,6 @@ def get(stem: str) -> Experiment:
     experiment: Experiment | None = getattr(stems.load(STEMS[stem]), "EXPERIMENT", None)
     if experiment is None:
         raise ValueError(f"{STEMS[stem]} must define EXPERIMENT; it does not.")
-    if experiment.stem != stem and STEMS[stem].startswith(f"{sims.__name__}."):
+    if experiment.stem != stem:
         raise ValueError(f"stem of {STEMS[stem]} must be {stem}; got {experiment.stem}.")
     return experiment

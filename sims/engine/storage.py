@@ -1,4 +1,4 @@
-"""Results on disk: one cell, that is one (config, seed), is an ``.npz`` and a ``.json`` sidecar.
+"""Store each cell, one (config, seed), as ``.npz`` and ``.json``.
 
 Both are written whole (see ``twolayer.host.atomic_io``), the sidecar last, so a process killed at
 any moment leaves complete cells and at most a temporary file. The sidecar holds the hash of the

@@ -1,1 +1,1 @@
-"""What a run will need, before anything runs."""
+"""Forecast the memory, work and time of a run."""

@@ -1,4 +1,4 @@
-"""Whether this machine has the memory that a planned run needs."""
+"""Check that a planned run fits into memory."""
 
 from __future__ import annotations
 

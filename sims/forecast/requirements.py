@@ -1,4 +1,4 @@
-"""What a run will need, before anything runs: memory, flops and time of each label.
+"""Forecast the memory, flops and time of each label of a run.
 
 The work is counted from the traced programs (``twolayer.sims.forecast.op_counts``), its time
 follows from the balance of this machine (``twolayer.sims.forecast.machine``), and that of the run

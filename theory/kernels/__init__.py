@@ -1,4 +1,4 @@
-"""Closed-form kernels of wide networks, and the laws that they are made of."""
+"""Closed-form kernels of wide networks."""
 
 import lazy_loader
 

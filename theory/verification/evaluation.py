@@ -1,4 +1,4 @@
-"""Draw instances of a theorem and evaluate its bounds there, compiled, many at once.
+"""Draw instances of a theorem, and evaluate its bounds there.
 
 All functions compute in float64 with one random generator, whatever JAX's settings and of whatever
 kind the keys are that they are given (:func:`twolayer.host.jax_setup.numerics`). What they hand out

@@ -1,4 +1,4 @@
-"""Inequalities with both sides kept, for tests to judge and searches to climb.
+"""Represent inequalities with both sides kept.
 
 A bound ``lhs <= rhs`` is elementwise and exact but for rounding; statements of equality, of signs
 and strict hypotheses are put in the same form.

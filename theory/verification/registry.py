@@ -1,4 +1,4 @@
-"""Every theorem by name, found in the folders ``theorems`` of all studies."""
+"""Find every theorem in the folders ``theorems`` of all studies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from twolayer.host.names import near
 from twolayer.theory.verification.theorem import Theorem
 
 # Studies by full name (``perturbation.wide``), and the packages that hold their theorems.
-STUDIES = stems.find(theory.__path__, "theorems")
+STUDIES = stems.find(theory, "theorems")
 
 
 # Why theorems of studies are not there, by study: their code cannot be imported.
@@ -22,7 +22,7 @@ BROKEN: dict[str, str] = {}
 def _stated(study: str) -> list[Theorem]:
     """The theorems of a study; ValueError says why there are none."""
     short = study.split(".")[1]
-    package = stems.load(f"{theory.__name__}.{STUDIES[study]}")
+    package = stems.load(STUDIES[study])
     found: list[Theorem] = []
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         stated = getattr(stems.load(info.name), "THEOREMS", ())

@@ -1,4 +1,4 @@
-"""Random arrays for instances of theorems: one draw, then parts of it."""
+"""Draw random arrays for instances of theorems."""
 
 from __future__ import annotations
 

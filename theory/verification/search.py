@@ -1,4 +1,4 @@
-"""Climbs towards a violation, in the unit cube of what a theorem lets move.
+"""Search for violations of a theorem by gradient ascent.
 
 A point of the cube stands for the theorem's parameters, each in its range, and its searchable
 fields, each in the range of what was drawn; all else is what a random key draws, and what follows

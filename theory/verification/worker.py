@@ -1,4 +1,4 @@
-"""Work on a theorem by its name, as a process of its own can be given it."""
+"""Verify or attack a theorem by name, in a worker process."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The command ``twolayer``: one program with a subcommand for each thing to do."""
+"""The command ``twolayer`` and its subcommands."""

@@ -11,20 +11,20 @@ from twolayer.cli.theorem_command import TheoremCommand, width_of
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Certify(TheoremCommand):
-    """Decide theorems at random instances in interval arithmetic, whatever rounding does."""
+    """Decide theorems at random instances in interval arithmetic."""
 
     instances: int = 100
     """Instances for each theorem, at least 1."""
 
     def check(self) -> None:
-        """See that there are instances, and the optional package."""
+        """Check the number of instances and the optional package."""
         from twolayer.theory import validation
 
         validation.integer("--instances", self.instances)
         need_intervals()
 
     def work(self, theorems: list[Any]) -> tuple[list[dict[str, Any]], int]:
-        """Decisions, one line each as they come; status 1 also if no theorem has that form."""
+        """Print decisions as they come; status 1 if nothing was decided."""
         width = width_of(theorems)
         rows, refuted = [], 0
         for theorem in theorems:
@@ -39,14 +39,14 @@ class Certify(TheoremCommand):
 
 
 def need_intervals() -> None:
-    """See that the optional package is there, and say so if not."""
+    """Check that python-flint is installed."""
     from twolayer.theory.verification import intervals
 
     intervals.pi()  # says so now if the optional package is missing
 
 
 def decide(theorem: Any, seed: int, instances: int) -> dict[str, int] | None:
-    """Numbers of instances by decision; None without a form for intervals."""
+    """Count instances by decision; None without an interval form."""
     from twolayer.theory.verification import worker
     from twolayer.theory.verification.certify import certify
     from twolayer.theory.verification.intervals import Decision
@@ -56,12 +56,12 @@ def decide(theorem: Any, seed: int, instances: int) -> dict[str, int] | None:
 
 
 def counts(decided: dict[str, int] | None) -> str:
-    """The decisions in words."""
+    """Format the counts of decisions."""
     if decided is None:
         return "no certified form"
     return ", ".join(f"{count} {word}" for word, count in decided.items())
 
 
 def refuted_of(theorem: Any, decided: dict[str, int] | None) -> int:
-    """Refuted instances of a statement that holds always; with probability some may be."""
+    """Count refuted instances of a statement that holds always."""
     return (decided or {}).get("REFUTED", 0) if theorem.failure_rate == 0 else 0

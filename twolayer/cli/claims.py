@@ -1,4 +1,4 @@
-"""``claims``: what studies claim, judged on stored results."""
+"""``claims``: judge the claims of studies on stored results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Claims:
     """Also write the claims to this file."""
 
     def __call__(self) -> int:
-        """Judge, and tell claim by claim."""
+        """Judge the claims, and print one line each."""
         with errors.wrong_input():
             from twolayer.sims.engine import registry
             from twolayer.sims.engine.experiment import load

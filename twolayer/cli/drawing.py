@@ -1,4 +1,4 @@
-"""``draw``, ``report`` and ``numbers``: from stored results to figures, a page and the paper."""
+"""``draw``, ``report`` and ``numbers``: turn results into figures and text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _FromResults:
     """Folder of what is written."""
 
     def __call__(self) -> int:
-        """Write the files; they are whole at any moment."""
+        """Write the files, each atomically."""
         # A notebook's, which its shell passes on, cannot be imported everywhere.
         os.environ.pop("MPLBACKEND", None)
         goes_on = "files are whole; the same command goes on"
@@ -54,7 +54,7 @@ class Draw(_FromResults):
     """Number of seeds of every config, as for the run that computed them."""
 
     def write(self) -> None:
-        """Draw, and tell file by file."""
+        """Draw the figures, and list the files."""
         self.draw()
 
     def draw(self) -> Sequence[Any]:
@@ -70,10 +70,10 @@ class Draw(_FromResults):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report(Draw):
-    """Draw figures, and write one HTML page of them, claims, verdicts and provenance."""
+    """Draw figures, and write one HTML page of all results."""
 
     def write(self) -> None:
-        """Draw, then write the page."""
+        """Draw the figures, then write the page."""
         from twolayer.figures.report import build
 
         drawn = self.draw()
@@ -83,7 +83,7 @@ class Report(Draw):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Numbers(_FromResults):
-    """Write what the paper states, of all studies, as LaTeX macros and tables."""
+    """Write the paper's numbers as LaTeX macros and tables."""
 
     def write(self) -> None:
         """Load all studies, and write their numbers."""

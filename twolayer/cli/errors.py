@@ -1,4 +1,4 @@
-"""Tell wrong input, and files that cannot be written, in one line."""
+"""Report wrong input and unwritable files in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FAILED, WRONG_USE = 1, 2
 
 @contextlib.contextmanager
 def wrong_input() -> Iterator[None]:
-    """Tell an error that the user can mend in one line, with status 2.
+    """Report wrong input in one line, with status 2.
 
     What a computation raises is not for here: that is an error of the program.
     """
@@ -27,7 +27,7 @@ def wrong_input() -> Iterator[None]:
 
 @contextlib.contextmanager
 def whole_files(so_far: Callable[[], str]) -> Iterator[None]:
-    """Tell a disk that takes no more in one line, with status 1, and how far the command came."""
+    """Report a full disk in one line, with status 1."""
     try:
         yield
     except atomic_io.NotWritten as error:

@@ -26,13 +26,13 @@ class Falsify(TheoremCommand):
     compilation or round is cut short."""
 
     def check(self) -> None:
-        """See that the budget is one."""
+        """Check the budget."""
         from twolayer.theory import validation
 
         validation.number("--budget", self.budget, low=0.0)
 
     def work(self, theorems: list[Any]) -> tuple[list[dict[str, Any]], int]:
-        """Attacks, one line each as they come."""
+        """Print the result of each attack as it comes."""
         from twolayer.theory.verification import worker
 
         width = width_of(theorems)

@@ -1,4 +1,4 @@
-"""``list`` and ``show``: the theorems, studies and figures that there are."""
+"""``list`` and ``show``: describe theorems, studies and figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class List:
     """Also write the list to this file."""
 
     def __call__(self) -> int:
-        """List them, a line each."""
+        """Print one line for each."""
         with errors.wrong_input():
             file = tables.target(self.json)
             found = {
@@ -49,7 +49,7 @@ class Show:
     """Such as wide.width, perturbation.wide or perturbation.wide/law."""
 
     def __call__(self) -> int:
-        """Show it."""
+        """Print all about it."""
         with errors.wrong_input():
             from twolayer.sims.engine import registry as studies
             from twolayer.theory.verification import registry as theorems
@@ -97,7 +97,7 @@ _SOURCES: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
 
 
 def _first(text: str) -> str:
-    """As much of a text as a line of a list has room for."""
+    """Shorten a text to one line of a list."""
     text = " ".join(text.split())
     return text if len(text) <= 100 else f"{text[:99]}…"
 

@@ -1,4 +1,4 @@
-"""Choose the subcommand of ``twolayer`` that was asked for, and run it."""
+"""Run the subcommand that was asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of commands about runs: what is to be computed, and overrides of config fields."""
+"""Parse the options of runs, and overrides of config fields."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FOLDER = Path("results")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a run is asked for; every field of the study's configs is an option too."""
+    """Options of a run; fields of the study's configs are options too."""
 
     scale: Literal["smoke", "default", "paper"] = "default"
     """How much to run: seconds, minutes, or the published grid."""
@@ -55,7 +55,7 @@ class Options:
 def parse(
     experiment: Experiment, tokens: Sequence[str], kind: type[Given], prog: str
 ) -> tuple[Given, dict[str, Any]]:
-    """The options of a command about a study, and the overrides by field name.
+    """Parse a command's options, and the overrides by field name.
 
     ``--set NAME=VALUE ...`` says the same as ``--NAME VALUE ...``.
 
@@ -112,7 +112,7 @@ def parse(
 
 
 def grouped(tokens: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each option with its values; values before all options are those of the option ''."""
+    """Yield each option with its values; '' for values before all options."""
     starts = [i for i, token in enumerate(tokens) if token.startswith("--")]
     first = min(starts, default=len(tokens))
     if first:
@@ -131,7 +131,7 @@ def _unknown(option: str, values: Sequence[str], kinds: Mapping[str, Any]) -> st
 
 
 def _spelled_out(tokens: Sequence[str]) -> Iterator[str]:
-    """The tokens with every ``--set a=1 b=2,3`` as ``--a 1 --b 2 3``."""
+    """Rewrite every ``--set a=1 b=2,3`` as ``--a 1 --b 2 3``."""
     setting = False
     for token in tokens:
         if token.startswith("-"):
@@ -146,7 +146,7 @@ def _spelled_out(tokens: Sequence[str]) -> Iterator[str]:
 
 
 def _whole_numbers(tokens: Iterable[str], kinds: Mapping[str, Any]) -> Iterator[str]:
-    """The tokens with integers such as 1e9 spelled out, where an option takes integers."""
+    """Spell out integers such as 1e9 for options that take integers."""
     name = ""
     for token in tokens:
         option, sign, value = token.partition("=") if token.startswith("--") else ("", "", token)
@@ -171,7 +171,7 @@ def _studies_with(experiment: Experiment, name: str) -> list[str]:
 
 
 def _words(kind: Any) -> str:
-    """A type as the user writes values of it."""
+    """Describe a type by the values that a user may write."""
     if typing.get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, typing.get_args(kind)))}"
     return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)

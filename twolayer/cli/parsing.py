@@ -1,4 +1,4 @@
-"""Read the words of a command by tyro, and tell what is wrong with them in one line."""
+"""Parse a command with tyro, and report errors in one line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONFIG = (
 
 
 def read(kind: Any, tokens: Sequence[str], prog: str, description: str | None = None) -> Any:
-    """An instance of a dataclass, or of one of a union of them, from the words of a command.
+    """Parse the words of a command into a dataclass.
 
     Raises:
       ValueError: for words that do not fit, in one line; the parser's own message fills a panel.
@@ -37,7 +37,7 @@ def read(kind: Any, tokens: Sequence[str], prog: str, description: str | None = 
 
 
 def once(tokens: Sequence[str]) -> None:
-    """See that no option is given twice, of which the parser would take the last."""
+    """Check that no option is given twice."""
     options = [token.split("=", 1)[0] for token in tokens if token.startswith("--")]
     for option in options:
         if options.count(option) > 1:
@@ -45,7 +45,7 @@ def once(tokens: Sequence[str]) -> None:
 
 
 def _one_line(panel: str, prog: str) -> str:
-    """What a panel says: its first part, and which option may have been meant."""
+    """Condense an error panel into one line."""
     lines = [line.strip("│╭╰╮╯|+ ") for line in panel.splitlines()]
     parts: list[list[str]] = [[]]
     for line in lines[1:]:

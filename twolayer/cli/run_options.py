@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run(Options):
-    """Compute the missing cells of a study; what is done is kept, and a stopped run resumes.
+    """Compute the missing cells of a study; a stopped run resumes.
 
     Fields of the study's configs are options too: twolayer run STUDY --help lists them.
     """
@@ -26,7 +26,7 @@ class Run(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Forecast(Options):
-    """Tell memory, flops and time of the missing cells of a study, before anything runs.
+    """Forecast memory, flops and time of a study's missing cells.
 
     With the options of run. The machine's speed is measured; nothing of the cells is computed, and
     nothing is written.
@@ -39,7 +39,7 @@ class Forecast(Options):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Submit(Options):
-    """Compute the missing cells of a study by jobs of a cluster, which divide them.
+    """Submit jobs that compute the missing cells of a study.
 
     With the options of run. Submitting again, also while jobs run, computes nothing twice and makes
     up for jobs that were ended. What is peculiar to a SLURM cluster goes into sbatch's own

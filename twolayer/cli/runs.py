@@ -1,4 +1,4 @@
-"""``run``, ``plan``, ``submit`` and ``status``: compute the cells of studies."""
+"""``run``, ``plan`` and ``submit``: compute the cells of studies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FEW = 20
 
 
 def about_study(kind: type[Options], tokens: Sequence[str]) -> int:
-    """Do what ``run``, ``plan`` or ``submit`` is asked for, of the study that is named first."""
+    """Run, plan or submit the study that is named first."""
     study, *rest = tokens
     with errors.wrong_input():
         from twolayer.sims import check_system
@@ -39,7 +39,7 @@ def about_study(kind: type[Options], tokens: Sequence[str]) -> int:
 
 
 def _run(stems: Sequence[str], tokens: Sequence[str]) -> None:
-    """Compute what is missing of some stems, once it is known of all of them that it can be."""
+    """Compute the missing cells of studies, after checking all of them."""
     plans: list[Plan] = []
 
     def so_far() -> str:
@@ -76,7 +76,7 @@ def _run(stems: Sequence[str], tokens: Sequence[str]) -> None:
 
 
 def _forecast(stem: str, tokens: Sequence[str]) -> None:
-    """Print what a run would need; computes nothing of it."""
+    """Print the forecast of a run without computing its cells."""
     with errors.wrong_input():
         options, overrides = _options(Forecast, stem, tokens)
         if options.processes is not None or options.part is not None:
@@ -132,7 +132,7 @@ def _options(kind: type[Any], stem: str, tokens: Sequence[str]) -> tuple[Any, di
 
 
 def _of_run(tokens: Sequence[str]) -> list[str]:
-    """The words of ``submit`` that are options of the runs in its jobs as well."""
+    """Drop the options that ``submit`` alone has."""
     own = {field.name for field in dataclasses.fields(Submit)} - {
         field.name for field in dataclasses.fields(Run)
     }
@@ -145,7 +145,7 @@ def _of_run(tokens: Sequence[str]) -> list[str]:
 
 
 def _tell(plan: Plan) -> None:
-    """What is to be computed though other cells are there."""
+    """Name stale cells, and missing ones if they are few."""
     for line in plan.stale():
         print(line)
     if plan.done and plan.missing <= _FEW and not plan.stale():
@@ -158,7 +158,7 @@ def _command(stem: str, tokens: Sequence[str]) -> list[str]:
 
 
 def _part(options: Options) -> tuple[int, int] | None:
-    """The part that was asked for, counted from 0, and of how many."""
+    """Parse ``--part I/K`` into a zero-based index and a count."""
     if options.part is None:
         return None
     if options.processes is not None:
@@ -170,7 +170,7 @@ def _part(options: Options) -> tuple[int, int] | None:
 
 
 def _join(options: Options) -> Member | None:
-    """This process in its cluster, if it is of one."""
+    """Join this process to its cluster, if it has one."""
     if options.processes is None:
         return None
     import jax
@@ -206,7 +206,7 @@ def _plan(stem: str, options: Options, overrides: dict[str, Any], write: bool = 
 
 
 def _supervise(plan: Plan, command: Sequence[str], size: int) -> None:
-    """Have the cells computed by processes of this machine; ends the command if one fails."""
+    """Compute the cells in several processes of this machine."""
     from tqdm import tqdm
 
     from twolayer.host import cluster

@@ -1,4 +1,4 @@
-"""Tell how much of the studies is stored."""
+"""``status``: count the stored cells of studies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Status:
-    """Tell how many cells of studies are done, for each scale, and what else is stored."""
+    """Count the stored cells of studies, for each scale."""
 
     studies: Studies = ()
     """Studies such as perturbation.wide; all by default."""
@@ -23,7 +23,7 @@ class Status:
     """Root folder of the results."""
 
     def __call__(self) -> int:
-        """Tell it in a table, and further cells line by line."""
+        """Print the table, and lines about further cells."""
         with errors.wrong_input():
             from twolayer.sims import check_system
 

@@ -19,14 +19,14 @@ _UNBROKEN = 10_000
 
 
 class _Console(Console):
-    """A console that leaves it to the command what a reader that has left means."""
+    """A rich console that raises on a closed pipe."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[str] = ()) -> None:
-    """Print a table; the columns named in ``right`` are aligned there, as numbers are."""
+    """Print a table; columns named in ``right`` are right-aligned."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left")
@@ -37,11 +37,11 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[
 
 
 def target(path: Path | None) -> Path | None:
-    """See, before anything is computed, that the file of ``--json`` can be written."""
+    """Check that the file of ``--json`` can be written."""
     return None if path is None else atomic_io.target("--json", path)
 
 
 def write(path: Path | None, content: Any) -> None:
-    """Write what ``--json`` asks for."""
+    """Write content to the file of ``--json``."""
     if path is not None:
         atomic_io.write(path, (json.dumps(content, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""What commands about theorems share: which theorems, and where results go."""
+"""Share the options and the output of commands about theorems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from twolayer.host import atomic_io, signals
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TheoremCommand:
-    """A command about theorems, with the options that all of them have."""
+    """Options of every command about theorems."""
 
     names: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="[NAME ...]")] = ()
     """Theorem (wide.width), study (wide) or wing (perturbation); all by default."""
@@ -48,15 +48,15 @@ class TheoremCommand:
             return status
 
     def check(self) -> None:
-        """See that the command's own options make sense."""
+        """Check the command's own options."""
 
     def work(self, theorems: list[Any]) -> tuple[list[dict[str, Any]], int]:
-        """What was found of each theorem, and the exit status."""
+        """Return one row for each theorem, and the exit status."""
         raise NotImplementedError
 
 
 def each(work: Callable, theorems: list[Any]) -> Any:
-    """Theorem, result, arrays of a counterexample, and seconds, as they come."""
+    """Yield theorem, result, counterexample arrays and seconds."""
     from twolayer.host import jax_setup, process_pool
 
     jax_setup.single_threaded()
@@ -69,7 +69,7 @@ def each(work: Callable, theorems: list[Any]) -> Any:
 def save_counterexample(
     command: TheoremCommand, name: str, arrays: dict[str, Any], width: int
 ) -> Path | None:
-    """Store a counterexample with the seed that led to it, and say where; None if there is none."""
+    """Store a counterexample with its seed, and print its path."""
     import numpy as np
 
     if not arrays:
@@ -88,7 +88,7 @@ def save_counterexample(
 
 
 def _write(file: Path | None, rows: list[dict[str, Any]]) -> None:
-    """Store rows, each with the digest of the code that it was computed by, and of itself."""
+    """Store rows, each with digests of the code and of itself."""
     from twolayer.host import checkout
 
     if file is not None:
@@ -97,12 +97,12 @@ def _write(file: Path | None, rows: list[dict[str, Any]]) -> None:
 
 
 def width_of(theorems: list[Any]) -> int:
-    """The width of a column of their names."""
+    """Return the width of the longest name."""
     return max(len(theorem.name) for theorem in theorems)
 
 
 def ratio(value: float) -> str:
-    """A ratio with the digits that tell on which side of 1 it lies."""
+    """Format a ratio with the digits that separate it from 1."""
     if math.isnan(value):
         return "-"
     short = f"{value:.6g}"
@@ -110,5 +110,5 @@ def ratio(value: float) -> str:
 
 
 def finite(value: float) -> float | None:
-    """None for NaN, which JSON does not have."""
+    """Replace NaN, which JSON lacks, by None."""
     return None if math.isnan(value) else value

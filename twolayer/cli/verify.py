@@ -28,7 +28,7 @@ class Verify(TheoremCommand):
     """Also decide the statements in interval arithmetic, instance by instance."""
 
     def check(self) -> None:
-        """See that there are instances, and the optional package where it is needed."""
+        """Check the number of instances, and the package that is needed."""
         from twolayer.theory import validation
 
         validation.integer("--instances", self.instances)
@@ -36,7 +36,7 @@ class Verify(TheoremCommand):
             need_intervals()
 
     def work(self, theorems: list[Any]) -> tuple[list[dict[str, Any]], int]:
-        """Verdicts, one line each as they come."""
+        """Print each verdict as it comes."""
         from twolayer.theory.verification import worker
 
         width = width_of(theorems)

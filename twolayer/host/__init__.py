@@ -1,1 +1,1 @@
-"""What touches the machine: files, signals, processes, and JAX's settings."""
+"""Access files, signals, processes, and JAX's settings."""

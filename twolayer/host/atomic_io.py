@@ -1,4 +1,4 @@
-"""Files that the commands write: whole or not at all, by whom, and one line if that fails.
+"""Write files atomically, and report failures in one line.
 
 A file is written under another name in its folder, flushed to the disk and renamed, so a process
 killed at any moment leaves the old file or the new one. The other name says which process of which
@@ -33,11 +33,11 @@ _HINTS = {
 
 
 class NotWritten(OSError):
-    """A file could not be written: says in one line which folder is at fault and what to do."""
+    """Report a file that could not be written, and what to do."""
 
 
 def write(path: Path, payload: bytes) -> None:
-    """Write a file that is there with this content, or as it was before.
+    """Write a file atomically: it has the new content or the old.
 
     Raises:
       NotWritten: if the folder or its disk does not take it.
@@ -64,7 +64,7 @@ def write(path: Path, payload: bytes) -> None:
 
 
 def prepare(what: str, root: Path, below: str = "") -> None:
-    """Make a folder, see that it can be written, and remove what dead processes left in it.
+    """Make a writable folder, and remove files of dead processes.
 
     Args:
       what: how messages call the folder, such as ``"results folder"``.
@@ -100,7 +100,7 @@ def prepare(what: str, root: Path, below: str = "") -> None:
 
 
 def target(name: str, path: Path) -> Path:
-    """The file that a user has named to be written later, at the end of links that lead to it.
+    """Check and resolve the path of a file to be written later.
 
     Raises:
       ValueError: naming the argument, if the file cannot be made or replaced: its folder is not
@@ -119,12 +119,12 @@ def target(name: str, path: Path) -> Path:
 
 
 def holder() -> dict[str, Any]:
-    """This process, as :func:`lives` takes it."""
+    """Describe this process for :func:`lives`."""
     return {"host": _host(), "process": os.getpid()}
 
 
 def lives(holder: Any) -> bool | None:
-    """Whether a process lives; None for one of another machine, which cannot be asked."""
+    """Tell whether a process lives; None for another machine's."""
     match holder:
         case {"host": str(host), "process": int(process)} if host == _host() and 0 < process < 1e9:
             try:
@@ -138,25 +138,25 @@ def lives(holder: Any) -> bool | None:
 
 
 def failure(folder: Path, error: OSError) -> str:
-    """One line: that a folder cannot be written, why, and what to do about it."""
+    """Explain in one line why a folder cannot be written."""
     hint = _HINTS.get(error.errno or 0)
     why = f"{error.strerror or error}; {hint}" if hint else error.strerror or error
     return f"{folder} cannot be written: {why}."
 
 
 def digest(value: Any) -> str:
-    """Hash of a value of JSON, whatever the order of its keys."""
+    """Hash a JSON value, whatever the order of its keys."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def signed(value: Mapping[str, Any]) -> dict[str, Any]:
-    """An object of JSON with its own digest, by which :func:`is_intact` knows it."""
+    """Add to a JSON object the digest that :func:`is_intact` checks."""
     return {**value, "digest": digest(value)}
 
 
 def is_intact(value: Mapping[str, Any]) -> bool:
-    """Whether a signed object is as it was signed."""
+    """Tell whether a signed object is unchanged."""
     return value["digest"] == digest({key: value[key] for key in value if key != "digest"})
 
 

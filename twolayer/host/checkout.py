@@ -1,4 +1,4 @@
-"""Identify the code of this package: by its text and by its commit."""
+"""Identify the code of this package by digest and by commit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent
 
 
 def source_digest(*floors: str) -> str:
-    """Identify the Python code of floors, such as ``"theory"``, and of what lies below all.
+    """Hash the Python code of floors such as ``"theory"``.
 
     What a command has measured is stale where this has changed since.
     """
@@ -19,7 +19,7 @@ def source_digest(*floors: str) -> str:
 
 
 def digest_of(root: Path, folders: Iterable[str]) -> str:
-    """Identify the Python code of some folders of a root.
+    """Hash the Python code of some folders.
 
     Raises:
       ValueError: for a folder that holds none.
@@ -36,7 +36,7 @@ def digest_of(root: Path, folders: Iterable[str]) -> str:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package is in, marked if changed; or None."""
+    """Return the commit of this checkout, marked if changed; or None."""
     root = PACKAGE.resolve().parent
     try:
         run = ["git", "-C", str(root)]

@@ -7,6 +7,6 @@ from collections.abc import Callable
 
 
 def deadline(seconds: float) -> Callable[[], bool]:
-    """Whether fewer than so many seconds have passed since this call."""
+    """Return a function that tells whether time is left."""
     end = time.perf_counter() + seconds
     return lambda: time.perf_counter() < end

@@ -1,4 +1,4 @@
-"""Several processes with one computation: a cluster of JAX's, joined or started on this machine.
+"""Join or start a JAX cluster of several processes.
 
 The processes of a cluster see each other's devices and compute together what is spread over them
 (``twolayer.sims.components.sharded``), on CPUs by gloo. Where a scheduler has started them (SLURM,
@@ -33,7 +33,7 @@ _LOOK, _GRACE = 0.2, 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """This process in its cluster; ``local`` tells that all of it shares this machine's cores."""
+    """Describe this process's place in its cluster."""
 
     rank: int
     size: int
@@ -41,7 +41,7 @@ class Member:
 
 
 class MemberEnded(Exception):
-    """A process of the cluster ended too early: says which and how; ``output`` is what it wrote."""
+    """Report that a process of the cluster ended too early."""
 
     def __init__(self, message: str, output: str):
         super().__init__(message)
@@ -49,7 +49,7 @@ class MemberEnded(Exception):
 
 
 def started() -> Member | None:
-    """Join the cluster of :func:`supervise`, if this process is of one; before JAX computes.
+    """Join the cluster that :func:`supervise` started, before JAX computes.
 
     From then on it ends when the process that started it does.
     """
@@ -70,7 +70,7 @@ def started() -> Member | None:
 
 
 def detected(size: int) -> Member | None:
-    """Join the cluster that this process was started in by a scheduler; before JAX computes.
+    """Join the cluster that a scheduler started, before JAX computes.
 
     Raises:
       ValueError: if the cluster has another size.
@@ -91,7 +91,7 @@ def detected(size: int) -> Member | None:
 
 
 def supervise(command: Sequence[str], size: int) -> Iterator[None]:
-    """Run a command in as many processes, which form a cluster; yields several times a second.
+    """Run a command in several processes that form a cluster.
 
     Their output is kept from the terminal. All have ended when this ends, in whatever way: each has
     a pipe from here, and :func:`started` ends it when that closes.
@@ -144,7 +144,7 @@ def _initialize(**where: Any) -> None:
 
 
 def _end_of_member(kind: type, error: BaseException, trace: Any) -> None:
-    """At once: JAX would let a process that has failed wait for the others to end as well."""
+    """End at once, without waiting for the other processes."""
     sys.__excepthook__(kind, error, trace)
     sys.stderr.flush()
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Compile quickly what runs for seconds."""
+"""Compile fast programs that run for seconds only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _one_at_a_time = threading.Lock()
 
 
 class Quick:
-    """A program of :func:`quick`; it can be compiled before it is called."""
+    """A compiled program of :func:`quick`."""
 
     def __init__(self, function: Callable, options: dict[str, Any]):
         self._function = function
@@ -21,7 +21,7 @@ class Quick:
         self._program: Any = jax.jit(function, compiler_options=options)
 
     def compile(self, *args: Any) -> None:
-        """Compile for arguments of these shapes; later ones must have the same."""
+        """Compile for arguments of these shapes, which later ones must have."""
         leaves, tree = jax.tree.flatten(args)
         # What describes arguments is no array, and records of arrays may check that.
         flat = jax.jit(
@@ -32,13 +32,13 @@ class Quick:
         self._program = lambda *args: program(*jax.tree.leaves(args))
 
     def __call__(self, *args: Any) -> Any:
-        """The results, once they are there."""
+        """Run, and wait for the results."""
         with _one_at_a_time:
             return jax.block_until_ready(self._program(*args))
 
 
 def quick(function: Callable, level: int) -> Quick:
-    """``jit`` for what is compiled once and run for seconds; not for use inside of other ``jit``.
+    """Compile a function faster than ``jit``, for short runs.
 
     At level 1 compilation takes about half of the usual time, and what spends its time in matrix
     products, which come compiled, runs as fast; at level 0 it is shortest, which pays where a

@@ -1,4 +1,4 @@
-"""Start a command: its standard streams, a reader that leaves, a terminal or none."""
+"""Run a command's main function with well-behaved standard streams."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
 
 def on_terminal() -> bool:
-    """Whether messages go to a terminal, where a bar of progress can be drawn."""
+    """Tell whether messages go to a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _drop_output() -> None:
-    """Else the interpreter would flush once more, and say so."""
+    """Discard further output, which the interpreter would flush."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

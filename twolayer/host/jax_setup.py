@@ -1,4 +1,4 @@
-"""What engines, commands and tests share: float64, one random generator, work in processes."""
+"""Set JAX's precision, random generator and compilation cache."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def numerics() -> Iterator[None]:
 
 
 def key(seed: int) -> Array:
-    """Root random key of a seed, the same under all settings of JAX.
+    """Make the random key of a seed, independent of JAX's settings.
 
     It is ``jax.random.key(seed)`` with JAX's default settings and float64 on. What is drawn with it
     is the same under :func:`numerics` alone.
@@ -69,7 +69,7 @@ def key(seed: int) -> Array:
 
 
 def own_key(given: Array) -> Array:
-    """Key of the generator of :func:`numerics` for a key of any kind.
+    """Convert a key of any kind to the generator of :func:`numerics`.
 
     Args:
       given: a key or an array of keys, typed or raw (``jax.random.PRNGKey``), of any generator.
@@ -120,7 +120,7 @@ def configure() -> None:
 
 
 def warn_in_lines() -> None:
-    """Have each warning of this process be a line of its command.
+    """Print each warning of this process as one line.
 
     One about a damaged entry of the compilation cache names the folder to remove, as JAX neither
     replaces the entry nor says where it is.
@@ -137,7 +137,7 @@ def warn_in_lines() -> None:
 
 
 def single_threaded() -> None:
-    """One thread for each program of this process, if XLA has not started in it yet.
+    """Run each program of this process on one thread.
 
     For many small programs. [measured] With two threads of XLA's own (jax 0.10.2, CPU) batched
     decompositions of 16 rows and more came to a standstill, all threads waiting for work.

@@ -1,4 +1,4 @@
-"""Leases: which cells are being computed at the moment, so that runs on one folder share the work.
+"""Lease cells, so that runs on one folder share the work.
 
 A lease is a small file in the subfolder ``.leases`` of the cells' folder, named after its cell and
 a number. It is created so that of several processes only one can (``O_EXCL``), says who holds it,
@@ -34,7 +34,7 @@ _LOOK = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class _Watch:
-    """What has been seen of a lease: the folder's clock at its last touch, and our own then."""
+    """What this process has observed of another's lease."""
 
     stamp: int
     since: float
@@ -42,7 +42,7 @@ class _Watch:
 
 
 class Leases:
-    """The leases of this process on cells of a folder; a context that gives them all back.
+    """A context manager that leases cells of a folder.
 
     Raises:
       NotWritten: on entering and from :meth:`take`, if the folder or its disk does not take them.
@@ -75,11 +75,11 @@ class Leases:
             self._clear()
 
     def is_free(self, name: str) -> bool:
-        """Whether the cell of this name is held by no process, as far as is known by now."""
+        """Tell whether a cell is free, as far as is known."""
         return self._is_free(self._numbered(name))
 
     def settle(self, names: Collection[str]) -> None:
-        """Wait until it is known of every one of these cells whether it is free.
+        """Wait until it is known which of these cells are free.
 
         That takes a heartbeat where the holder lives on another machine, and at most a minute.
         """
@@ -90,7 +90,7 @@ class Leases:
             time.sleep(_LOOK)
 
     def take(self, name: str) -> bool:
-        """Whether the cell of this name is now this process's to compute.
+        """Try to lease a cell; True if this process may compute it.
 
         Between the caller's look at the cell and this call another process may have stored it and
         given its lease back: look again after taking it.
@@ -124,7 +124,7 @@ class Leases:
         return not found or self._lives(found[max(found)]) is False
 
     def _lives(self, path: Path) -> bool | None:
-        """Whether the holder of a lease lives; None as long as that cannot be told."""
+        """Tell whether a lease's holder lives; None while unknown."""
         try:
             # Opening a file has its times fetched anew where the folder is on a network.
             with open(path, "rb") as file:
@@ -145,7 +145,7 @@ class Leases:
         return True if seen.touched or atomic_io.lives(holder) else None
 
     def _clear(self) -> None:
-        """Remove leases of processes that were killed between storing a cell and giving it back."""
+        """Remove leases whose cells are stored already."""
         for path in self._folder.iterdir():
             if (self._cells / f"{path.stem}.json").exists() and self._lives(path) is False:
                 path.unlink(missing_ok=True)

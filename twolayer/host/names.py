@@ -1,4 +1,4 @@
-"""Look names up, and say which one may have been meant."""
+"""Check names, and suggest the ones that may have been meant."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def one_of(argument: str, name: str, known: Sequence[str]) -> str:
-    """The name, where it is known.
+    """Return the name if it is known.
 
     Raises:
       ValueError: with the known names, or where there are many with those alike.
@@ -19,6 +19,6 @@ def one_of(argument: str, name: str, known: Sequence[str]) -> str:
 
 
 def near(name: str, known: Sequence[str]) -> str:
-    """A sentence that says which names may have been meant, or nothing."""
+    """Suggest names in a sentence, or return the empty string."""
     found = difflib.get_close_matches(name, known, n=2)
     return f" Did you mean {' or '.join(found)}?" if found else ""

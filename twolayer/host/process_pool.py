@@ -1,4 +1,4 @@
-"""Work in several processes of this machine, one for each core."""
+"""Map a function over items in several processes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """The cores that this process may use, which on a cluster are fewer than there are."""
+    """Count the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -34,7 +34,7 @@ def cores() -> int:
 def in_processes(
     work: Callable[[Item], Result], items: Sequence[Item]
 ) -> Iterator[tuple[Result, float]]:
-    """What ``work`` gives for each item and its seconds, in order, as they come.
+    """Yield ``work``'s result and seconds for each item, in order.
 
     For work of seconds that holds Python's lock, as tracing and drawing do: one process a core, at
     most four, all on the CPU. A single item is worked on in this process.
@@ -72,7 +72,7 @@ def _take_one_core() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent has been killed would otherwise wait for work for ever."""
+    """End this worker when its parent process ends."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])

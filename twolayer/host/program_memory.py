@@ -1,4 +1,4 @@
-"""Memory of this process, most of which compiled programs take."""
+"""Free memory of compiled programs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def forget_programs() -> None:
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not say."""
+    """Return this process's resident bytes; 0 where unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

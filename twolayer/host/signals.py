@@ -1,4 +1,4 @@
-"""Ending a command on Ctrl-C or SIGTERM: at once, with one line, also amid a computation."""
+"""End a command at once on Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twolayer.host import console
 
 @contextlib.contextmanager
 def stopping(say: Callable[[], str]) -> Iterator[None]:
-    """End the process on SIGINT and SIGTERM with the line ``stopped: ...`` and status 128 + signal.
+    """End the process on SIGINT and SIGTERM with one line.
 
     Python calls its signal handlers between two of its own instructions, so minutes late where one
     compiled call takes minutes. The number of the signal is written to a socket without delay, and

@@ -1,4 +1,4 @@
-"""Find studies by their folders, here and where ``TWOLAYER_PATH`` says; nothing is listed by hand.
+"""Find studies by their folders, here and in ``TWOLAYER_PATH``.
 
 A floor (``theory``, ``sims`` or ``figures``) holds wings, a wing holds studies:
 ``theory/perturbation/wide``. A folder of a user's own, named in the environment variable
@@ -20,7 +20,7 @@ _IMPORTLIB = importlib.__file__
 
 
 def extended(paths: Iterable[str], package: str) -> list[str]:
-    """The ``__path__`` of a floor or wing, with the folders of users that belong to it.
+    """Extend a package's ``__path__`` by the users' folders of that name.
 
     Args:
       paths: its own.
@@ -34,19 +34,22 @@ def extended(paths: Iterable[str], package: str) -> list[str]:
     return own + [str(root / below) for root in _roots() if (root / below).is_dir()]
 
 
-def find(paths: Iterable[str], marker: str) -> dict[str, str]:
-    """The studies of a floor: ``{"wing.study": "wing.study.marker"}``, in alphabetical order.
+def find(floor: ModuleType, marker: str) -> dict[str, str]:
+    """Map the studies of a floor to their modules, in alphabetical order.
 
     Args:
-      paths: the ``__path__`` of the floor.
+      floor: the package, such as ``twolayer.sims``.
       marker: the module or package that makes a folder a study, such as ``experiment``.
+
+    Returns:
+      For ``"wing.study"`` the full name of its marker, ``"twolayer.sims.wing.study.experiment"``.
 
     Raises:
       ValueError: for a folder beside studies that lacks the marker, or two of one name.
     """
     wings: dict[str, list[Path]] = {}
-    for floor in map(Path, paths):
-        for wing in floor.iterdir():
+    for root in map(Path, floor.__path__):
+        for wing in root.iterdir():
             if wing.is_dir():
                 wings.setdefault(wing.name, []).extend(_packages(wing))
     found: dict[str, str] = {}
@@ -62,7 +65,7 @@ def find(paths: Iterable[str], marker: str) -> dict[str, str]:
                 )
             if name in found:
                 raise ValueError(f"{study} must have a name of its own; {name} is there twice.")
-            found[name] = f"{name}.{marker}"
+            found[name] = f"{floor.__name__}.{name}.{marker}"
     return dict(sorted(found.items()))
 
 
@@ -79,7 +82,7 @@ def load(module: str) -> ModuleType:
 
 
 def _told(error: Exception) -> str:
-    """What an error says, and where it was raised."""
+    """Describe an error and where it was raised."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -93,7 +96,7 @@ def _told(error: Exception) -> str:
 
 
 def check() -> None:
-    """See that ``TWOLAYER_PATH`` names folders; ValueError if not."""
+    """Check that ``TWOLAYER_PATH`` names folders; ValueError if not."""
     list(_roots())
 
 

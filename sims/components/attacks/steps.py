@@ -49,7 +49,7 @@ def one_more(rows: Array, clean: Array, gradient: Array) -> Array:
 
 
 def leaving(rows: Array, gradient: Array, low: Array, high: Array) -> Array:
-    """Mark coordinates at a bound that a step would lead out of the box."""
+    """Mark coordinates that a step would take out of the box."""
     return ((rows <= low) & (gradient > 0)) | ((rows >= high) & (gradient < 0))
 
 

@@ -10,7 +10,7 @@ from twolayer.theory.mixup.collapse import dual, free_classifier, optimal_featur
 
 
 def measure(features: Array, w: Array, lams: Array, decay: Array | float) -> dict[str, Array]:
-    """What :func:`twolayer.sims.mixup.collapse.networks.simulate` records of features, in float64.
+    """Measure the geometry of last-layer features, in float64.
 
     Args:
       features: of mixed images, shape ``(first, second, lam, pair, dim)``.

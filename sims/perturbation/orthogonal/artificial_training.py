@@ -68,7 +68,7 @@ def train(
 
 
 def outputs(points: Array, rows: Array, a: Array, gamma: Array) -> Array:
-    """What the network with these rows says of points, shape ``(k,)``."""
+    """Evaluate the network with these rows at points, shape ``(k,)``."""
     h = points @ rows.T
     return (h * limit.gates(h, gamma)) @ a
 

@@ -1,4 +1,4 @@
-"""How far the mean of coin flips may be from its expectation."""
+"""Bound the distance of the mean of coin flips from its expectation."""
 
 from __future__ import annotations
 

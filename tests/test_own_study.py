@@ -46,7 +46,13 @@ def _works(folder, steps, **environment):
 def test_outside_of_the_repository(tmp_path):
     mine = tmp_path / "mine"
     shutil.copytree(EXAMPLE, mine)
-    _works(tmp_path, STEPS + MORE, TWOLAYER_PATH=str(mine), PYTHONPATH=str(ROOT))
+    environment = {"TWOLAYER_PATH": str(mine), "PYTHONPATH": str(ROOT)}
+    _works(tmp_path, STEPS + MORE, **environment)
+    # Claims are judged anew, and one that does not hold is status 1.
+    code = mine / "sims/toy/coin/experiment.py"
+    code.write_text(code.read_text().replace("expected=DELTA", "expected=-1.0"))
+    done = _command("claims", "toy.coin", "--scale", "smoke", cwd=tmp_path, **environment)
+    assert done.returncode == 1 and "0 held, 2 not" in done.stdout
 
 
 @pytest.fixture
@@ -96,6 +102,10 @@ def test_among_the_others(copy):
         (
             lambda mine: _move(mine, "sims/perturbation/half"),
             "sims/perturbation/half must hold experiment.py or experiment/, as the other studies",
+        ),
+        (
+            lambda mine: _move(mine, "theory/perturbation/wide", "theory/toy/coin"),
+            "must have a name of its own; perturbation.wide is there twice.",
         ),
         (
             lambda mine: _move(mine, "theory/toy/second", "theory/toy/coin"),

@@ -211,6 +211,12 @@ def test_wrong_input_is_named_in_one_line(fake, refuses, arguments, words):
     refuses(main, arguments, words)
 
 
+def test_no_option_is_suggested_that_was_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["verify", "wide.width", "--budget", "3"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
 def test_missing_data_is_an_error_of_the_command(fake, tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("TWOLAYER_DATA", raising=False)
     with pytest.raises(SystemExit) as end:

@@ -97,6 +97,8 @@ def stated(statement: Theorem) -> dict[str, float]:
         for parameter, ends in statement.parameters.items()
         for end, value in zip(("low", "high"), ends, strict=True)
     }
+    if statement.interval_form:
+        found["interval form"] = 1.0
     for size in statement.sizes:
         instances = evaluation.sample_many(statement, size, keys, parameters)
         found[f"mean at {dict(size)}"] = _mean(jax.tree.leaves(instances))
